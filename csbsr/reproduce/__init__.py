@@ -1,0 +1,1 @@
+"""From experiments to tables, figures, claims and the rendered book."""
