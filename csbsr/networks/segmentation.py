@@ -1,0 +1,47 @@
+"""What every segmentation network shares: images of any size, and the blur skip before the head."""
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+def pad_to_multiple(images: Tensor, multiple: int) -> Tensor:
+    """Repeat the right and bottom edges until both sides are divisible by `multiple`.
+
+    Images (B, C, H, W) whose sides already fit are returned as they are, so that the released
+    networks' results are unchanged; otherwise (B, C, H', W') with H' - H and W' - W < multiple.
+    ValueError when a batch of images (B, 3, H, W) was expected and something else came.
+    """
+    if images.dim() != 4 or images.shape[1] != 3:
+        raise ValueError(
+            f"a segmentation network expects images (B, 3, H, W), got {tuple(images.shape)}; "
+            "add the batch axis or convert to RGB"
+        )
+    height, width = images.shape[-2:]
+    down, right = -height % multiple, -width % multiple
+    return F.pad(images, (0, right, 0, down), mode="replicate") if down or right else images
+
+
+def crop_to(maps: Tensor, like: Tensor) -> Tensor:
+    """Undo `pad_to_multiple`: cut maps (B, C, H', W') to the sides of the images `like`."""
+    height, width = like.shape[-2:]
+    return maps[..., :height, :width]
+
+
+def resize(maps: Tensor, size: tuple[int, int], align_corners: bool = False) -> Tensor:
+    """Resize maps (B, C, h, w) bilinearly to `size` = (H, W)."""
+    return F.interpolate(maps, size, mode="bilinear", align_corners=align_corners)
+
+
+def apply_blur_skip(blur_skip: nn.Module | None, features: Tensor, kernel: Tensor | None) -> Tensor:
+    """Return blur_skip(features, kernel vector (B, 441)), or the features if there is no skip.
+
+    Features (B, C, H, W); kernel (B, 441), (B, 441, 1, 1) or (B, 1, 21, 21), ignored by a network
+    without a blur skip. ValueError when the network has a skip and no kernel was given (Fig. 3).
+    """
+    if blur_skip is None:
+        return features
+    if kernel is None:
+        raise ValueError(
+            "this network has a blur skip and was called without a kernel; pass kernel=(B, 441)"
+        )
+    return blur_skip(features, kernel.flatten(1))
