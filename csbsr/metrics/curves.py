@@ -1,0 +1,124 @@
+"""Curves over thresholds for one image and for many, and the paper's four numbers from them."""
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from csbsr.metrics.checks import (
+    THRESHOLDS,
+    EmptyPenalty,
+    check_pair,
+    check_percentile,
+    check_thresholds,
+    one_sided_penalty,
+)
+from csbsr.metrics.overlap import iou, overlap_counts
+from csbsr.metrics.plain import surface_distance
+
+
+class ThresholdCurves(NamedTuple):
+    """Metrics over thresholds, float64: (T,) for one image, (N, T) for N images."""
+
+    iou: NDArray[np.float64]
+    hausdorff: NDArray[np.float64]
+    mean_surface_distance: NDArray[np.float64]
+
+
+class Summary(NamedTuple):
+    """The four segmentation numbers of Tables II-VI, with the thresholds that were chosen."""
+
+    iou_max: float
+    iou_max_threshold: float
+    aiu: float
+    hd95_min: float
+    hd95_min_threshold: float
+    ahd95: float
+
+
+def threshold_curves(
+    prob: ArrayLike,
+    target: ArrayLike,
+    thresholds: ArrayLike = THRESHOLDS,
+    percentile: float = 95.0,
+    empty_penalty: EmptyPenalty = "width",
+) -> ThresholdCurves:
+    """Return IoU, Hausdorff percentile and mean surface distance at all thresholds (Sec. IV-B).
+
+    prob (H, W) in [0, 1] and target (H, W) binary -> three (T,) float64, distances in pixels. The
+    mask at threshold t is `prob > t` in float32, strict, as in the released code. Hausdorff values
+    equal surface-distance's; the mean surface distance is the average of the two directions. Both
+    masks empty: 0. Exactly one empty: `empty_penalty`, "width" (released code), "diagonal" or
+    "infinite". ValueError: shapes that differ, probabilities outside [0, 1] or NaN, a target that
+    is not binary, thresholds not sorted, percentile outside [0, 100].
+    """
+    p, g = check_pair(prob, target)
+    limits = check_thresholds(thresholds)
+    check_percentile(percentile)
+    one_sided_penalty(empty_penalty, *p.shape)
+    rows = [surface_distance(p > t, g, percentile, empty_penalty) for t in limits]
+    hausdorff, mean = np.array(rows, np.float64).T
+    return ThresholdCurves(iou(overlap_counts(p, g, limits)), hausdorff, mean)
+
+
+def evaluate_batch(
+    probs: Sequence[ArrayLike] | NDArray,
+    targets: Sequence[ArrayLike] | NDArray,
+    thresholds: ArrayLike = THRESHOLDS,
+    percentile: float = 95.0,
+    empty_penalty: EmptyPenalty = "width",
+    threads: int | None = None,
+) -> ThresholdCurves:
+    """Return the curves of N images, (N, T) each, in the order given, on all cores by threads.
+
+    probs, targets: N maps (H, W) or (1, H, W), sizes may differ between images; arrays (N, H, W)
+    and (N, 1, H, W) do as well. The result does not depend on `threads` (default: every core).
+    ValueError: as `threshold_curves`, naming the image, or lists of different length.
+    """
+    if len(probs) != len(targets):
+        raise ValueError(f"{len(probs)} probability maps for {len(targets)} targets; pass pairs")
+    if len(probs) == 0:
+        raise ValueError("no images to evaluate; pass at least one probability map")
+
+    def one(index: int) -> ThresholdCurves:
+        pair = (np.asarray(probs[index]), np.asarray(targets[index]))
+        p, g = (a[0] if a.ndim == 3 and a.shape[0] == 1 else a for a in pair)
+        try:
+            return threshold_curves(p, g, thresholds, percentile, empty_penalty)
+        except ValueError as error:
+            raise ValueError(f"image {index}: {error}") from error
+
+    with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
+        curves = list(pool.map(one, range(len(probs))))
+    return ThresholdCurves(*(np.stack(column) for column in zip(*curves)))
+
+
+def summarise(iou: ArrayLike, hausdorff: ArrayLike, thresholds: ArrayLike = THRESHOLDS) -> Summary:
+    """Return IoU_max, AIU, HD95_min and AHD95 of per-image curves (Sec. IV-B).
+
+    iou, hausdorff (N, T). The threshold is chosen on the mean over images (the lowest one if
+    several are equally good); AIU and AHD95 average over images and thresholds. The Hausdorff
+    numbers keep their names whatever percentile the curves hold. ValueError: shapes that differ
+    or do not fit the thresholds.
+    """
+    overlap = np.atleast_2d(np.asarray(iou, np.float64))
+    distance = np.atleast_2d(np.asarray(hausdorff, np.float64))
+    limits = np.atleast_1d(np.asarray(thresholds, np.float64))
+    if overlap.shape != distance.shape or overlap.shape[1:] != limits.shape or not overlap.size:
+        raise ValueError(
+            f"iou {overlap.shape}, hausdorff {distance.shape} and thresholds {limits.shape} do not "
+            "fit; pass (N, T), (N, T) and (T,)"
+        )
+    mean_iou, mean_distance = overlap.mean(0), distance.mean(0)  # (T,)
+    best, nearest = int(mean_iou.argmax()), int(mean_distance.argmin())
+    return Summary(
+        float(mean_iou[best]),
+        float(limits[best]),
+        float(mean_iou.mean()),
+        float(mean_distance[nearest]),
+        float(limits[nearest]),
+        float(mean_distance.mean()),
+    )
