@@ -87,12 +87,14 @@ def learning_rate(
     base: float,
     warmup: int = 0,
     decay: Literal["constant", "cosine"] = "constant",
+    floor: float = 0.0,
 ) -> float:
     """Return the learning rate at one iteration of a step of `total`.
 
     Rises linearly over the first `warmup` iterations (never 0), then stays at `base` (the paper
-    and the released code: constant throughout) or falls to 0 along half a cosine (ours, for
-    reduced runs). ValueError if `decay` is unknown or `warmup` is not within the step.
+    and the released code: constant throughout) or falls along half a cosine to `floor` times
+    `base` (ours, for reduced runs). ValueError if `decay` is unknown or `warmup` is not within
+    the step.
     """
     _check(iteration, total)
     if not 0 <= warmup < total:
@@ -104,7 +106,7 @@ def learning_rate(
     if decay == "constant":
         return base
     done = min((iteration - warmup) / (total - warmup), 1.0)
-    return base * 0.5 * (1 + cos(pi * done))
+    return base * (floor + (1 - floor) * 0.5 * (1 + cos(pi * done)))
 
 
 def _check(iteration: int, total: int) -> None:
