@@ -1,0 +1,138 @@
+"""The whole model (Sec. III): super-resolution S, normalisation, segmentation C, in one module."""
+
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from csbsr.networks.blocks import full_precision
+from csbsr.networks.kbpn import KBPN
+
+Normalisation = Literal["instance", "dataset", "none"]
+
+DATASET_MEAN = (0.4741, 0.4937, 0.5048)
+DATASET_STD = (0.1621, 0.1532, 0.1523)
+"""Per-channel statistics of the training images, the released code's alternative to "instance"."""
+
+
+class JointOutput(NamedTuple):
+    """What the joint model returns; H = 4h, W = 4w.
+
+    `sr` (B, 3, H, W), `prob` (B, 1, H, W), both float32; `kernel` (B, 1, 21, 21), sum 1, or None
+    where S estimates none; `aux` and `kernel_map` as the two networks return them, or None;
+    `features` DSRL's pair (segmentation, SR) for its feature-affinity loss, else None.
+    """
+
+    sr: Tensor
+    prob: Tensor
+    kernel: Tensor | None = None
+    aux: Tensor | None = None
+    kernel_map: Tensor | None = None
+    features: tuple[Tensor, Tensor] | None = None
+
+
+class Normalise(nn.Module):
+    """Normalisation of the SR image before segmentation: (B, 3, H, W) -> (B, 3, H, W), float32.
+
+    "instance": every channel of every image to mean 0, variance 1 (released configuration);
+    "dataset": by fixed statistics; "none": as it is.
+    """
+
+    def __init__(self, kind: Normalisation = "instance") -> None:
+        super().__init__()
+        if kind not in ("instance", "dataset", "none"):
+            raise ValueError(f"normalisation '{kind}' is not 'instance', 'dataset' or 'none'")
+        self.kind = kind
+        for name, values in (("mean", DATASET_MEAN), ("std", DATASET_STD)):
+            self.register_buffer(name, torch.tensor(values)[:, None, None], persistent=False)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Normalise images."""
+        image = full_precision(image)
+        if self.kind == "instance":
+            return F.instance_norm(image)
+        return (image - self.mean) / self.std if self.kind == "dataset" else image
+
+
+class Joint(nn.Module):
+    """S and C in sequence, trained with one loss (Eq. 2) or separately.
+
+    `sr` is KBPN, DBPN, SrcNetSR, or None for segmentation of the image as given (the upper bound
+    on HR images). `segmentation` takes a normalised image and, for its blur skip, the kernel.
+    """
+
+    def __init__(
+        self,
+        sr: nn.Module | None,
+        segmentation: nn.Module,
+        normalisation: Normalisation = "instance",
+    ) -> None:
+        super().__init__()
+        self.sr = sr
+        self.normalise = Normalise(normalisation)
+        self.segmentation = segmentation
+
+    def forward(
+        self,
+        lr: Tensor,
+        kernel: Tensor | None = None,
+        clamp: bool | None = None,
+        detach: bool = False,
+    ) -> JointOutput:
+        """Super-resolve lr (B, 3, h, w) in [0, 1] and segment the result.
+
+        A given `kernel` (B, 1, 21, 21) replaces KBPN's estimate. `clamp` limits the SR image to
+        [0, 1] before segmentation; by default only in eval mode, as released. `detach` keeps the
+        segmentation loss from reaching S (the control experiment).
+        """
+        sr, vector, kernel_map = self.super_resolve(lr, kernel)
+        if clamp if clamp is not None else not self.training:
+            sr = sr.clamp(0, 1)
+        condition = vector
+        image = self.normalise(sr)
+        if detach:
+            image = image.detach()
+            condition = None if vector is None else vector.detach()
+        prob, aux = self.segmentation(image, condition)
+        square = None if vector is None else vector.view(-1, 1, 21, 21)
+        return JointOutput(sr, prob, square, aux, kernel_map)
+
+    def super_resolve(
+        self, lr: Tensor, kernel: Tensor | None = None
+    ) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """Run S alone: SR image, kernel vector (B, 441) or None, kernel map or None."""
+        if self.sr is None:
+            return lr, None, None
+        if not isinstance(self.sr, KBPN):
+            return self.sr(lr).sr, None, None
+        sr, kernel_map = self.sr(lr, kernel)
+        return sr, kernel_map[:, :, 0, 0], kernel_map
+
+
+class JointDSRL(nn.Module):
+    """DSRL behind the interface of `Joint`: both outputs from the LR image, resized to H x W.
+
+    `network` returns (seg, sr, fea_seg, fea_sr); where it enlarges less than `scale` its outputs
+    are resized bilinearly, as the released x2 network's are.
+    """
+
+    def __init__(self, network: nn.Module, scale: int = 4) -> None:
+        super().__init__()
+        self.network, self.scale = network, scale
+
+    def forward(
+        self,
+        lr: Tensor,
+        kernel: Tensor | None = None,
+        clamp: bool | None = None,
+        detach: bool = False,
+    ) -> JointOutput:
+        """Segment and super-resolve lr; `kernel` and `detach` have no meaning here."""
+        seg, sr, *features = self.network(lr)
+        size = [self.scale * side for side in lr.shape[2:]]
+        if list(sr.shape[2:]) != size:
+            sr, seg = (F.interpolate(t, size=size, mode="bilinear") for t in (sr, seg))
+        if clamp if clamp is not None else not self.training:
+            sr = sr.clamp(0, 1)
+        return JointOutput(full_precision(sr), full_precision(seg), features=tuple(features))

@@ -1,0 +1,220 @@
+"""KBPN, the blind super-resolution S of CSBSR (Sec. III-A): back-projection with a blur kernel.
+
+Every stage compares the LR image with its own SR image blurred by the estimated kernel, projects
+the difference back up, and refines the kernel. The kernel is one vector per sample throughout;
+where a convolution wants it as a constant map, `constant_maps` gives the same numbers for less.
+"""
+
+from collections.abc import Iterator
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from csbsr.networks.blocks import (
+    Projection,
+    check_image,
+    full_precision,
+    initialise,
+    resampling,
+    without_autocast,
+)
+from csbsr.networks.constant_maps import SFT, constant_map, kernel_vector
+from csbsr.networks.kernel_heads import (
+    ConvHead,
+    KernelUpdater,
+    LogEnergyHead,
+    normalise_kernel,
+)
+
+SIDE = 21
+"""Side of the blur kernel K; the network always returns SIDE * SIDE = 441 values."""
+
+
+class KBPNOutput(NamedTuple):
+    """`sr` (B, 3, s*h, s*w), float32, not clamped; `kernel_map` (B, 441, h, w).
+
+    The kernel map is the estimate K^P, sum 1, shown at every pixel (a view, not a copy).
+    """
+
+    sr: Tensor
+    kernel_map: Tensor
+
+
+def blur_and_decimate(images: Tensor, kernel: Tensor, scale: int) -> Tensor:
+    """Blur each image by its kernel and keep every scale-th pixel, as one grouped convolution.
+
+    images (B, C, H, W), kernel (B, 441) -> (B, C, H/scale, W/scale), in full precision.
+    """
+    batch, channels, height, width = images.shape
+    weight = kernel.view(batch, 1, 1, SIDE, SIDE).expand(-1, channels, -1, -1, -1)
+    with without_autocast(images):
+        low = F.conv2d(
+            full_precision(images).reshape(1, batch * channels, height, width),
+            weight.reshape(batch * channels, 1, SIDE, SIDE),
+            stride=scale,
+            padding=SIDE // 2,
+            groups=batch * channels,
+        )
+    return low.view(batch, channels, *low.shape[2:])
+
+
+class Stage(nn.Module):
+    """Stage t: up-projection, SR image, kernel update, error correction, and the way back down.
+
+    The last stage has no way down: its `down` and `sft` are None.
+    """
+
+    def __init__(
+        self,
+        stage: int,
+        width: int,
+        *,
+        scale: int,
+        last: bool,
+        kernel_size: int,
+        update_kernel: bool,
+        updater_width: int,
+        sft: bool,
+        sft_hidden: int | None,
+        plain: bool,
+    ) -> None:
+        super().__init__()
+        self.scale = scale
+        low = max(stage - 1, 1) * width
+        self.up = Projection(width, up=True, in_channels=low, scale=scale)
+        self.sr_head = nn.Conv2d(stage * width, 3, 3, padding=1, bias=False)
+        self.updater = (
+            KernelUpdater(kernel_size, updater_width, plain=plain) if update_kernel else None
+        )
+        self.error_up = resampling(3, width, scale, up=True, bias=False, slope=0.01)
+        self.down = self.sft = None
+        if last:
+            return
+        self.down = Projection(width, up=False, in_channels=stage * width, scale=scale)
+        if sft:
+            self.sft = SFT(
+                stage * width,
+                SIDE * SIDE,
+                activation=lambda: nn.LeakyReLU(0.1),
+                hidden=sft_hidden,
+                plain=plain,
+            )
+
+    def rise(
+        self, low: Tensor, high: Tensor | None, x: Tensor, kernel: Tensor, update: bool
+    ) -> tuple[Tensor, Tensor]:
+        """Return all high-resolution maps (B, C*t, H, W) and the kernel (B, 441) of this stage."""
+        new = self.up(low)  # (B, C, H, W)
+        sr = self.sr_head(new if high is None else torch.cat((high, new), 1))  # (B, 3, H, W)
+        if update and self.updater is not None:
+            kernel = kernel + self.updater(sr, kernel)
+        kernel = normalise_kernel(kernel)
+        error = blur_and_decimate(sr, kernel, self.scale) - x  # (B, 3, h, w)
+        new = new + self.error_up(error)
+        return (new if high is None else torch.cat((high, new), 1)), kernel
+
+    def fall(self, high: Tensor, low: Tensor | None) -> Tensor:
+        """Return all low-resolution maps (B, C*t, h, w), oldest first."""
+        new = self.down(high)
+        return new if low is None else torch.cat((low, new), 1)
+
+
+class KBPN(nn.Module):
+    """KBPN; LR image (B, 3, h, w) in [0, 1], any size -> `KBPNOutput`.
+
+    `kernel_size` is the side at which the kernel is estimated before it is resized to 21 (paper:
+    21, released: 7). `kernel_head` is "released" (features, global mean) or "log_energy" (from the
+    image itself; see `LogEnergyHead`), which learns the kernel in a short training. `sft` and
+    `update_kernel` switch those parts off; `sft_hidden` and `updater_width` narrow them. `plain`
+    computes every constant map at full size: the same parameters and numbers, only slower.
+    """
+
+    def __init__(
+        self,
+        width: int = 128,
+        stages: int = 4,
+        *,
+        kernel_size: int = 21,
+        kernel_head: Literal["released", "log_energy"] = "released",
+        scale: int = 4,
+        sft: bool = True,
+        sft_hidden: int | None = None,
+        update_kernel: bool = True,
+        updater_width: int = 32,
+        residual: bool = True,
+        plain: bool = False,
+    ) -> None:
+        super().__init__()
+        _check_options(width, stages, kernel_size, kernel_head)
+        self.scale, self.residual = scale, residual
+        channels = (3, width // 2, width // 2, width, width)
+        layers: list[nn.Module] = []
+        for inputs, outputs in zip(channels, channels[1:], strict=False):
+            layers += [nn.Conv2d(inputs, outputs, 3, padding=1), nn.ReLU()]
+        self.features = nn.Sequential(*layers)
+        from_image = kernel_head == "log_energy"
+        self.kernel_head = LogEnergyHead() if from_image else ConvHead(width, kernel_size)
+        self.stages = nn.ModuleList(
+            Stage(
+                t,
+                width,
+                scale=scale,
+                last=t == stages,
+                kernel_size=kernel_size,
+                update_kernel=update_kernel,
+                updater_width=updater_width,
+                sft=sft,
+                sft_hidden=sft_hidden,
+                plain=plain,
+            )
+            for t in range(1, stages + 1)
+        )
+        self.output = nn.Conv2d(stages * width, 3, 3, padding=1, bias=False)
+        initialise(self)
+        if from_image:  # a good first estimate must not be drowned by untrained updates
+            self.kernel_head.reset()
+            for stage in self.stages:
+                if stage.updater is not None:
+                    stage.updater.damp(1e-3)
+
+    def forward(self, x: Tensor, kernel: Tensor | None = None) -> KBPNOutput:
+        """Super-resolve x; a given kernel (B, 1, 21, 21) replaces every estimate (SR-only phase).
+
+        ValueError if x is not a batch of RGB images or the kernel's shape is not understood.
+        """
+        check_image(x, "KBPN")
+        features = self.features(x)  # (B, C, h, w)
+        if kernel is None:
+            vector = self.kernel_head(x, features)  # (B, 441)
+        else:
+            vector = full_precision(kernel_vector(kernel))
+        low, lows, high = features, None, None
+        for stage in self.stages:
+            high, vector = stage.rise(low, high, x, vector, update=kernel is None)
+            if stage.down is not None:
+                lows = stage.fall(high, lows)  # stays unmodulated for the next concatenation
+                low = lows if stage.sft is None else stage.sft(lows, vector)
+        sr = full_precision(self.output(high))
+        if self.residual:
+            sr = sr + F.interpolate(
+                full_precision(x), scale_factor=float(self.scale), mode="bicubic"
+            )
+        return KBPNOutput(sr, constant_map(vector, *x.shape[2:]))
+
+    def kernel_parameters(self) -> Iterator[nn.Parameter]:
+        """Parameters that estimate the kernel: all that trains in the kernel-only phase."""
+        yield from self.kernel_head.parameters()
+        for stage in self.stages:
+            if stage.updater is not None:
+                yield from stage.updater.parameters()
+
+
+def _check_options(width: int, stages: int, kernel_size: int, kernel_head: str) -> None:
+    if width < 2 or width % 2 or stages < 1:
+        raise ValueError(f"KBPN: width {width}, stages {stages}; give an even width, stages >= 1")
+    if not 1 <= kernel_size <= SIDE:
+        raise ValueError(f"KBPN: kernel_size {kernel_size} is outside 1..{SIDE}; try 21 or 7")
+    if kernel_head not in ("released", "log_energy"):
+        raise ValueError(f"KBPN: kernel_head '{kernel_head}' is not 'released' or 'log_energy'")
