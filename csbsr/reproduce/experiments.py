@@ -6,6 +6,7 @@ from typing import Literal
 
 SRNetwork = Literal["kbpn", "dbpn", "srcnet", "dsrl"]
 SegmentationNetwork = Literal["pspnet", "hrnet", "crackformer", "unet", "segnet", "dsrl"]
+SFT = Literal["modified", "original"]
 Coupling = Literal["joint", "independent", "detached"]
 
 M_SEARCH = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
@@ -36,7 +37,7 @@ class Experiment:
     """m^F of Eq. 10 on L_C, None without it."""
     segmentation_on_sr: bool = False
     """Weight L_S by L_C (Sec. III-C)."""
-    blur_skip: Literal["modified", "original"] | None = None
+    blur_skip: SFT | None = None
     """Blur skip of Sec. III-D with the modified or the original SFT."""
     starts_from: str | None = None
     """Finished experiment whose weights this one continues (blur skip)."""

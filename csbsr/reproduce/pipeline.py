@@ -1,0 +1,219 @@
+"""From notebooks to the rendered book: papermill, a gate, Jupyter Book; unchanged work is kept."""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import nbformat
+import papermill
+
+from csbsr.reproduce.provenance import PACKAGE
+from csbsr.reproduce.results import write_json
+
+STAGED = ("book", "notebooks")
+HIDDEN_TAGS = ("injected-parameters", "parameters")
+
+
+@dataclass(frozen=True)
+class BookRequest:
+    """What to build: checkout, profile, seed, data, and where results are."""
+
+    root: Path
+    profile: str = "smoke"
+    seed: int = 0
+    data: str = "synthetic"
+    results: Path | None = None
+    jobs: int = 2
+
+    @property
+    def build(self) -> Path:
+        """Folder of everything that is made."""
+        return self.root / "_build"
+
+    @property
+    def staging(self) -> Path:
+        """Copy of the book in which executed notebooks replace their sources."""
+        return self.build / "book"
+
+
+def hash_files(paths: Iterable[Path], root: Path) -> str:
+    """One hash over names and contents of files."""
+    total = hashlib.sha256()
+    for path in sorted(paths):
+        total.update(str(path.relative_to(root)).encode())
+        total.update(path.read_bytes())
+    return total.hexdigest()[:16]
+
+
+def gate(path: Path) -> None:
+    """Refuse an executed notebook that failed, shows an error, or has a cell that never ran.
+
+    Jupyter Book renders such notebooks without a word; ValueError names notebook and cell.
+    """
+    notebook = nbformat.read(path, as_version=4)
+    if notebook.metadata.get("papermill", {}).get("exception"):
+        raise ValueError(f"{path.name}: papermill recorded an exception; run the notebook and mend it")
+    for number, cell in enumerate(notebook.cells, start=1):
+        if cell.cell_type != "code" or not cell.source.strip():
+            continue
+        for output in cell.outputs:
+            if output.output_type == "error":
+                raise ValueError(f"{path.name}, cell {number}: {output.ename}: {output.evalue}")
+        if cell.execution_count is None:
+            raise ValueError(f"{path.name}, cell {number} was not executed; run the whole notebook")
+
+
+def polish(path: Path) -> None:
+    """Hide the parameter cells and drop machine paths from an executed notebook."""
+    notebook = nbformat.read(path, as_version=4)
+    for cell in notebook.cells:
+        tags = cell.metadata.setdefault("tags", [])
+        if any(tag in tags for tag in HIDDEN_TAGS) and "hide-input" not in tags:
+            tags.append("hide-input")
+    record = notebook.metadata.get("papermill", {})
+    for key in ("input_path", "output_path", "environment_variables", "parameters"):
+        record.pop(key, None)
+    nbformat.write(notebook, path)
+
+
+def execute(source: Path, target: Path, request: BookRequest) -> float:
+    """Run one notebook through papermill, gate and polish it; returns seconds.
+
+    ValueError when a cell fails; the failed notebook stays beside the target as `*.failed.ipynb`.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = target.with_suffix(".running.ipynb")
+    parameters = {"profile": request.profile, "seed": request.seed, "data": request.data}
+    if request.results is not None:
+        parameters["results"] = str(request.results)
+    started = time.perf_counter()
+    try:
+        papermill.execute_notebook(
+            str(source),
+            str(unfinished),
+            parameters=parameters,
+            kernel_name="python3",
+            progress_bar=False,
+            log_output=False,
+            cwd=str(source.parent),
+        )
+    except papermill.PapermillExecutionError as error:
+        failed = target.with_suffix(".failed.ipynb")
+        unfinished.replace(failed)
+        message = f"{source.name}, cell {error.exec_count}: {error.ename}: {error.evalue}"
+        raise ValueError(f"{message} (see {failed.relative_to(request.root)})") from None
+    gate(unfinished)
+    polish(unfinished)
+    unfinished.replace(target)
+    return time.perf_counter() - started
+
+
+def _read_state(request: BookRequest) -> dict:
+    path = request.build / "state.json"
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, json.JSONDecodeError):
+        return {"notebooks": {}, "site": ""}
+
+
+def notebook_keys(request: BookRequest) -> dict[str, str]:
+    """For each notebook the hash of all that its outputs depend on."""
+    package = [p for p in PACKAGE.rglob("*") if p.suffix in (".py", ".toml")]
+    shared = hash_files(package, PACKAGE)
+    folder = request.results or request.root / "results"
+    measured = hash_files(folder.rglob("*.json"), folder) if folder.is_dir() else "none"
+    lock = request.root / "requirements.lock"
+    pinned = hash_files([lock], request.root) if lock.exists() else ""
+    choice = f"{request.profile}|{request.seed}|{request.data}"
+    keys = {}
+    for path in sorted((request.root / "notebooks").glob("*.ipynb")):
+        parts = (path.read_bytes(), shared, measured, pinned, choice)
+        text = "|".join(p if isinstance(p, str) else hashlib.sha256(p).hexdigest() for p in parts)
+        keys[path.name] = hashlib.sha256(text.encode()).hexdigest()[:16]
+    return keys
+
+
+def run_notebooks(request: BookRequest, say: Callable[[str], None]) -> int:
+    """Execute the notebooks whose inputs changed; returns how many ran.
+
+    Each finished notebook is recorded at once, so an interrupted build goes on where it was.
+    """
+    state, keys = _read_state(request), notebook_keys(request)
+    folder = request.staging / "notebooks"
+    for stale in set(p.name for p in folder.glob("*.ipynb")) - set(keys):
+        (folder / stale).unlink()
+    waiting = [
+        name
+        for name, key in keys.items()
+        if state["notebooks"].get(name) != key or not (folder / name).exists()
+    ]
+    problems: list[str] = []
+
+    def one(name: str) -> None:
+        try:
+            seconds = execute(request.root / "notebooks" / name, folder / name, request)
+        except ValueError as error:
+            problems.append(str(error))
+            return
+        state["notebooks"][name] = keys[name]
+        write_json(request.build / "state.json", state)
+        done = sum(state["notebooks"].get(n) == keys[n] for n in waiting)
+        say(f"chapter {done}/{len(waiting)}  {name}  {seconds:.0f} s")
+
+    with ThreadPoolExecutor(request.jobs) as pool:
+        list(pool.map(one, waiting))
+    if problems:
+        raise ValueError("; ".join(problems))
+    return len(waiting)
+
+
+def stage(request: BookRequest) -> str:
+    """Bring pages and configuration into the staging copy; returns the hash of the whole copy."""
+    staging = request.staging
+    staging.mkdir(parents=True, exist_ok=True)
+    for name in ("_config.yml", "_toc.yml"):
+        shutil.copy2(request.root / name, staging / name)
+    shutil.rmtree(staging / "book", ignore_errors=True)
+    shutil.copytree(request.root / "book", staging / "book")
+    for path in (request.root / "results").rglob("*.json"):
+        if "smoke" in path.parts:
+            continue
+        target = staging / "book" / "_static" / path.relative_to(request.root)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(path, target)
+    files = [p for p in staging.rglob("*") if p.is_file() and ".failed" not in p.name]
+    return hash_files(files, staging)
+
+
+def render(request: BookRequest) -> None:
+    """Build the HTML; any warning is an error (ValueError with Jupyter Book's last lines)."""
+    command = [sys.executable, "-m", "jupyter_book.cli.main", "build", str(request.staging)]
+    command += ["--path-output", str(request.root), "-W", "-n", "--keep-going", "-q"]
+    environment = os.environ | {"PYTHONWARNINGS": "ignore"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    if done.returncode:
+        lines = [*done.stdout.splitlines(), *done.stderr.splitlines()]
+        shown = [line for line in lines if "WARNING" in line or "ERROR" in line] or lines[-15:]
+        raise ValueError("jupyter-book refused the book:\n" + "\n".join(shown[:30]))
+
+
+def build_site(request: BookRequest, say: Callable[[str], None]) -> bool:
+    """Render the site if anything in it changed; returns whether it was rendered."""
+    site = stage(request)
+    state = _read_state(request)
+    index = request.build / "html" / "index.html"
+    if state["site"] == site and index.exists():
+        return False
+    say("rendering the pages")
+    render(request)
+    state["site"] = site
+    write_json(request.build / "state.json", state)
+    return True

@@ -1,0 +1,92 @@
+"""From an evaluation to the content of a result file: means, curves, per-image values."""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from csbsr.evaluation import Evaluation
+from csbsr.metrics import summarise
+from csbsr.reproduce.results import SCHEMA, rounded
+
+
+def _mean(values: NDArray[np.float64] | None) -> float | None:
+    if values is None:
+        return None
+    finite = values[np.isfinite(values)]
+    return rounded([float(finite.mean())])[0] if finite.size else None
+
+
+def _curve(values: NDArray[np.float64]) -> list[float]:
+    return rounded(values.mean(0).tolist())
+
+
+def _rows(values: NDArray[np.float64]) -> list[list[float]]:
+    return [rounded(row, 6) for row in values.tolist()]
+
+
+def metrics_of(evaluation: Evaluation) -> dict[str, float | None]:
+    """The columns of Tables II-VI, the thresholds chosen, and the other percentile's numbers."""
+    summary = summarise(evaluation.iou, evaluation.hausdorff, evaluation.thresholds)
+    other = summarise(evaluation.iou, evaluation.hausdorff_other, evaluation.thresholds)
+    cracked = evaluation.crack_share > 0
+    on_cracks = evaluation.iou[cracked].mean(0).max() if cracked.any() else math.nan
+    values = {
+        "IoU_max": summary.iou_max,
+        "AIU": summary.aiu,
+        "HD95_min": summary.hd95_min,
+        "AHD95": summary.ahd95,
+        "IoU_max_threshold": summary.iou_max_threshold,
+        "HD95_min_threshold": summary.hd95_min_threshold,
+        "HD_other_min": other.hd95_min,
+        "AHD_other": other.ahd95,
+        "IoU_max_cracks_only": on_cracks,
+    }
+    found = {name: rounded([float(value)])[0] for name, value in values.items()}
+    found["PSNR"] = _mean(evaluation.psnr)
+    found["SSIM"] = _mean(evaluation.ssim)
+    found["kernel_PSNR"] = _mean(evaluation.kernel_psnr)
+    return found
+
+
+def content_of(
+    evaluation: Evaluation,
+    *,
+    experiment: str,
+    profile: str,
+    protocol: str,
+    seed: int,
+    run_card: dict[str, object],
+) -> dict[str, object]:
+    """The whole result file; every metric can be computed again from `images`."""
+
+    def column(values: NDArray[np.float64] | None) -> list[float] | None:
+        return None if values is None else rounded(values.tolist())
+
+    return {
+        "schema": SCHEMA,
+        "experiment": experiment,
+        "profile": profile,
+        "protocol": protocol,
+        "seed": seed,
+        "metrics": metrics_of(evaluation),
+        "curves": {
+            "thresholds": rounded(evaluation.thresholds.tolist()),
+            "IoU": _curve(evaluation.iou),
+            "HD95": _curve(evaluation.hausdorff),
+            "HD_other": _curve(evaluation.hausdorff_other),
+            "mean_surface_distance": _curve(evaluation.mean_surface_distance),
+            "precision": _curve(evaluation.precision),
+            "recall": _curve(evaluation.recall),
+        },
+        "images": {
+            "names": evaluation.names,
+            "crack_share": rounded(evaluation.crack_share.tolist()),
+            "IoU": _rows(evaluation.iou),
+            "HD95": _rows(evaluation.hausdorff),
+            "PSNR": column(evaluation.psnr),
+            "SSIM": column(evaluation.ssim),
+            "kernel_PSNR": column(evaluation.kernel_psnr),
+        },
+        "run_card": run_card,
+    }

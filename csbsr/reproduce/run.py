@@ -1,0 +1,213 @@
+"""Run an experiment: shared steps once, its own step, evaluation, one result file."""
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+
+from csbsr.data.cracks import CrackFolder
+from csbsr.data.synthetic import SyntheticCracks
+from csbsr.evaluation import evaluate
+from csbsr.protocol import PAPER, Protocol, protocol_named
+from csbsr.reproduce.experiments import Experiment, experiment, with_ancestors
+from csbsr.reproduce.models import build, modules_of
+from csbsr.reproduce.panels import save_panels
+from csbsr.reproduce.profiles import Profile, load_profile
+from csbsr.reproduce.provenance import code_closure, digest, repository_root, run_card
+from csbsr.reproduce.record import content_of
+from csbsr.reproduce.results import (
+    ResultFile,
+    read_result,
+    require_writable,
+    result_path,
+    write_json,
+)
+from csbsr.reproduce.training_plan import Plan, train_experiment
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Request:
+    """How to run: profile, data, seed, folders, device; the same for every experiment of a call."""
+
+    profile: str = "smoke"
+    data: str = "synthetic"
+    seed: int = 0
+    results: Path = field(default_factory=lambda: repository_root() / "results")
+    protocol: str = PAPER.name
+    device: str = "auto"
+    natural: str | None = None
+    """Folder of natural images for step 1; None: synthetic textures."""
+    runs: Path | None = None
+    """Folder of checkpoints and logs; None: `runs` beside the results."""
+    workers: int = 1
+    pretrained: bool | None = None
+    """ImageNet features; None: as the profile says."""
+    precision: str | None = None
+    compile: bool = False
+
+
+@dataclass(frozen=True)
+class Context:
+    """A checked request: everything opened, nothing written yet."""
+
+    request: Request
+    profile: Profile
+    protocol: Protocol
+    train: CrackFolder | SyntheticCracks
+    test: CrackFolder | SyntheticCracks
+    data_hash: str
+    device: torch.device
+
+
+def data_name(data: str) -> str:
+    """Short name of a data set: `synthetic`, or the folder's own name."""
+    return "synthetic" if data == "synthetic" else Path(data).resolve().name
+
+
+def pick_device(name: str) -> torch.device:
+    """`auto`, `cpu`, `cuda` or `cuda:N`; ValueError when there is no such device."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise ValueError(f"device '{name}' is unknown; choose auto, cpu, cuda or cuda:N") from None
+    if device.type not in ("cpu", "cuda"):
+        raise ValueError(f"device '{name}' is not supported; choose auto, cpu, cuda or cuda:N")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise ValueError(f"device '{name}' is not there ({torch.cuda.device_count()} GPUs seen)")
+    return device
+
+
+def open_data(data: str, profile: Profile, crop: int | None) -> tuple:
+    """Training and test images of a profile; ValueError names what is wrong with a folder."""
+    images = profile.images
+    if data == "synthetic":
+        size = images.synthetic_size
+        return (
+            SyntheticCracks(images.synthetic_train, size, split="train"),
+            SyntheticCracks(images.synthetic_test, size, split="test"),
+        )
+    train = CrackFolder(data, "train", min_size=crop, count=images.train_limit or None)
+    test = CrackFolder(data, "test", min_size=16, count=images.test_limit or None)
+    train.check()
+    test.check()
+    return train, test
+
+
+def prepare(request: Request) -> Context:
+    """Check everything a run needs before anything is written; ValueError says what to mend."""
+    profile = load_profile(request.profile)
+    protocol = protocol_named(request.protocol)
+    device = pick_device(request.device)
+    require_writable(request.results)
+    train, test = open_data(request.data, profile, profile.images.crop or protocol.crop)
+    data_hash = digest([train.fingerprint(), test.fingerprint()])
+    return Context(request, profile, protocol, train, test, data_hash, device)
+
+
+def fingerprint(
+    row: Experiment, profile: Profile, protocol: Protocol, seed: int, data_hash: str
+) -> str:
+    """Hash of all that decides a result: experiment, profile, protocol, data, seed and code."""
+    parents = [experiment(n) for n in with_ancestors([row.id])[:-1]]
+    choice = [digest(x) for x in (row, *parents, profile, protocol)]
+    return digest([*choice, data_hash, seed, code_closure(modules_of(row))])
+
+
+def is_stale(result: ResultFile) -> bool:
+    """Whether today's code, profile or experiment would compute something else."""
+    content = result.content
+    try:
+        expected = fingerprint(
+            experiment(content["experiment"]),
+            load_profile(content["profile"]),
+            protocol_named(content["protocol"]),
+            content["seed"],
+            content["run_card"].get("data_hash", ""),
+        )
+    except ValueError:
+        return True
+    return expected != result.fingerprint
+
+
+def run_experiment(row: Experiment, context: Context, say: Say, quiet: bool) -> Path:
+    """Train and evaluate one experiment unless its result is there and fresh; returns its file."""
+    request, profile, protocol = context.request, context.profile, context.protocol
+    name = data_name(request.data)
+    path = result_path(request.results, profile.name, name, row.id, request.seed)
+    key = fingerprint(row, profile, protocol, request.seed, context.data_hash)
+    if path.exists():
+        try:
+            if read_result(path).fingerprint == key:
+                return path
+        except ValueError as error:
+            say(f"{error}; running again")
+    started = time.perf_counter()
+    runs = request.runs or request.results.parent / "runs"
+    plan = Plan(
+        profile=profile,
+        protocol=protocol,
+        seed=request.seed,
+        device=context.device,
+        train=context.train,
+        data_hash=context.data_hash,
+        natural=request.natural,
+        folder=runs / profile.name / name / f"seed{request.seed}",
+        workers=request.workers,
+        pretrained=profile.pretrained if request.pretrained is None else request.pretrained,
+        precision=request.precision or profile.precision,
+        compile=request.compile,
+        quiet=quiet,
+    )
+    model = train_experiment(row, plan)
+    evaluation = evaluate(
+        model, context.test, protocol, kernel_seed=profile.kernel_seed, device=context.device
+    )
+    card = run_card(
+        profile=profile.name,
+        protocol=protocol.name,
+        seed=request.seed,
+        data=name,
+        data_hash=context.data_hash,
+        seconds=time.perf_counter() - started,
+        device=str(context.device),
+    )
+    content = content_of(
+        evaluation,
+        experiment=row.id,
+        profile=profile.name,
+        protocol=protocol.name,
+        seed=request.seed,
+        run_card=card | {"fingerprint": key, "note": profile.note},
+    )
+    save_panels(path.with_suffix(".jpg"), model, profile, protocol, context.device)
+    write_json(path, content)
+    return path
+
+
+def run_experiments(
+    names: Sequence[str], request: Request, *, say: Say = lambda line: None, quiet: bool = False
+) -> list[Path]:
+    """Run several experiments, parents first; those with a fresh result are passed over."""
+    context = prepare(request)
+    ordered = with_ancestors(list(names))
+    paths = []
+    started = time.perf_counter()
+    for number, name in enumerate(ordered, start=1):
+        row = experiment(name)
+        paths.append(run_experiment(row, context, say, quiet))
+        spent = time.perf_counter() - started
+        left = spent / number * (len(ordered) - number)
+        say(f"experiment {number}/{len(ordered)}  {row.id}  {spent:.0f} s, about {left:.0f} s left")
+    return paths
+
+
+def default_data() -> str:
+    """`CSBSR_DATA`, or the embedded synthetic cracks."""
+    return os.environ.get("CSBSR_DATA") or "synthetic"

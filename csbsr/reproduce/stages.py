@@ -1,0 +1,92 @@
+"""From an experiment and a profile to the training steps of Sec. III-E."""
+
+from csbsr.protocol import Protocol
+from csbsr.reproduce.experiments import Experiment
+from csbsr.reproduce.profiles import Profile, Step
+from csbsr.training.config import StageConfig
+
+NO_PHASES = (0, 0)
+
+
+def _crop(profile: Profile, protocol: Protocol) -> int | None:
+    """Crop of the profile, or of the protocol when the profile leaves it open (None: whole)."""
+    return profile.images.crop or protocol.crop
+
+
+def _common(profile: Profile, step: Step) -> dict:
+    return {
+        "iterations": step.iterations,
+        "batch": step.batch,
+        "lr_sr": step.lr_sr or step.lr_segmentation,
+        "lr_segmentation": step.lr_segmentation or step.lr_sr,
+        "warmup": step.warmup,
+        "lr_decay": step.decay,
+        "precision": profile.precision,
+        "channels_last": profile.precision == "bf16",
+        "log_every": profile.log_every,
+        "checkpoint_every": profile.checkpoint_every,
+    }
+
+
+def sr_loss(sr: str | None) -> str:
+    """L_S of a super-resolution network: KBPN's three terms, DSRL's objective, or L1."""
+    return {"kbpn": "kbpn", "dsrl": "dsrl"}.get(sr or "", "l1")
+
+
+def sr_stage(sr: str, step: Step, profile: Profile, protocol: Protocol, natural: bool) -> StageConfig:
+    """Step 1 (natural images) or step 2 (crack images): S alone, with KBPN's kernel phases.
+
+    Natural images come in many sizes: when no crop is set, step 1 crops at 224 pixels.
+    """
+    crop = _crop(profile, protocol) or (224 if natural else None)
+    given = round(step.given_kernel * step.iterations)
+    phases = (given, given + round(step.kernel_only * step.iterations))
+    return StageConfig(
+        **_common(profile, step),
+        crop=crop,
+        train="sr",
+        beta=0.0,
+        sr_loss=sr_loss(sr),
+        kernel_phases=phases if sr == "kbpn" else NO_PHASES,
+    )
+
+
+def warm_start_stage(profile: Profile, protocol: Protocol) -> StageConfig:
+    """Shared start of a segmentation network on HR crops with the Combo loss (ours)."""
+    return StageConfig(
+        **_common(profile, profile.warm_start),
+        crop=_crop(profile, protocol),
+        train="segmentation",
+        beta=1.0,
+        loss="combo",
+    )
+
+
+def final_stage(experiment: Experiment, profile: Profile, protocol: Protocol) -> StageConfig:
+    """Step 3 of an experiment, or the training of its blur skip."""
+    step = profile.blur_skip if experiment.blur_skip else profile.step3
+    if experiment.blur_skip:
+        train = "blur_skip" if protocol.blur_skip_training == "skip_only" else "all"
+    else:
+        train = "segmentation" if experiment.coupling == "independent" else "both"
+    weighted = train in ("both", "all")
+    return StageConfig(
+        **_common(profile, step),
+        crop=_crop(profile, protocol),
+        train=train,
+        detach=experiment.coupling == "detached",
+        beta=experiment.beta,
+        sr_loss=sr_loss(experiment.sr),
+        loss=experiment.loss,
+        crack_weight=experiment.crack_weight if weighted else None,
+        fail_weight=experiment.fail_weight if weighted else None,
+        segmentation_on_sr=experiment.segmentation_on_sr and weighted,
+        fail_weight_on_segmentation=experiment.fail_weight_on_segmentation,
+    )
+
+
+def cost(profile: Profile, experiment: Experiment) -> str:
+    """Iterations that one experiment costs beyond the steps it shares with others."""
+    step = profile.blur_skip if experiment.blur_skip else profile.step3
+    shared = profile.step1.iterations + profile.step2.iterations if experiment.uses_sr else 0
+    return f"{step.iterations:,} iterations" + (f" (+ {shared:,} shared)" if shared else "")
