@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from torch import nn
 
+from csbsr.networks.ocr import HRNetOCR
 from csbsr.networks.pspnet import PSPNet
 from csbsr.networks.segnet import SegNet
 from csbsr.networks.unet import UNet16
@@ -13,6 +14,7 @@ BUILDERS: dict[str, Callable[[], nn.Module]] = {
     "pspnet": lambda: PSPNet("resnet34"),
     "unet16_pixelshuffle": lambda: UNet16("pixel_shuffle"),
     "unet16_deconv": lambda: UNet16("deconv"),
+    "hrnet_w48_ocr": HRNetOCR,
     "srcnet_seg": SegNet,
 }
 """Name of a released network -> our module of the same function and parameters."""
@@ -60,10 +62,32 @@ def _segnet_layer(match: re.Match[str]) -> str:
 
 _SEGNET: tuple[Rule, ...] = ((r"^(Conv|BN)(En|De)(\d)(\d)\.", _segnet_layer),)
 
+_HRNET: tuple[Rule, ...] = (
+    (r"^backbone\.conv(\d)\.", lambda m: f"backbone.stem.{int(m[1]) - 1}.0."),
+    (r"^backbone\.bn(\d)\.", lambda m: f"backbone.stem.{int(m[1]) - 1}.1."),
+    (r"\.transition1\.0\.", ".transitions.0.0."),
+    (r"\.transition1\.1\.0\.", ".transitions.0.1."),
+    (r"\.transition(\d)\.\d\.0\.", lambda m: f".transitions.{int(m[1]) - 1}.0."),
+    (r"\.stage(\d)\.", lambda m: f".stages.{int(m[1]) - 2}."),
+    (r"\.fuse_layers\.", ".fuse."),
+    (r"^(aux_head|conv3x3)\.1\.0\.", r"\1.1."),
+    (r"^aux_head\.2\.", "aux_head.3."),
+    (r"^conv3x3\.", "reduce."),
+    (r"^cls_head\.", "head."),
+    (r"^ocr_distri_head\.object_context_block\.f_", "context."),
+    (r"^ocr_distri_head\.conv_bn_dropout\.", "context.mix."),
+    (r"^context\.(down|up|mix)\.1\.0\.", r"context.\1.1."),
+    (r"^context\.(pixel|object)\.([01])\.", r"context.\1.0.\2."),
+    (r"^context\.(pixel|object)\.2\.", r"context.\1.1.0."),
+    (r"^context\.(pixel|object)\.3\.0\.", r"context.\1.1.1."),
+    (r"^context\.(pixel|object)\.0\.1\.0\.", r"context.\1.0.1."),
+)
+
 _RULES: dict[str, tuple[Rule, ...]] = {
     "pspnet": _PSPNET,
     "unet16_pixelshuffle": _UNET,
     "unet16_deconv": _UNET,
+    "hrnet_w48_ocr": _HRNET,
     "srcnet_seg": _SEGNET,
 }
 
