@@ -63,11 +63,13 @@ def weighted_cross_entropy_map(
     require_maps(prob=prob, target=target)
     P, G = both(prob), both(target)  # (B, 2, H, W)
     if protocol.wce == "inverse_frequency":
-        w = inverse_area(G.flatten(2)) if class_weights is None else P.new_tensor([class_weights])
-        entropy = G * torch.log(P.clamp(min=EPS))
-        return -pixels(prob) * (w[..., None, None] * entropy).sum(1, keepdim=True)
-    w = P.new_tensor(class_weights or (1.0, 1.0))[:, None, None]
-    return -(w * G * torch.log(P + EPS)).sum(1, keepdim=True) / w.sum()
+        areas = inverse_area(G.flatten(2))[..., None, None]  # (B, 2, 1, 1)
+        w_crack, w_background = class_weights or areas.split(1, dim=1)
+        crack, background = (G * torch.log(P.clamp(min=EPS))).split(1, dim=1)  # 2 x (B, 1, H, W)
+        return -pixels(prob) * (w_crack * crack + w_background * background)
+    w_crack, w_background = class_weights or (1.0, 1.0)
+    crack, background = (G * torch.log(P + EPS)).split(1, dim=1)
+    return -(w_crack * crack + w_background * background) / (w_crack + w_background)
 
 
 @full_precision
@@ -82,8 +84,9 @@ def balanced_cross_entropy_map(prob: Tensor, target: Tensor) -> Tensor:
     """Balanced cross entropy of each pixel; mean = `balanced_cross_entropy`."""
     require_maps(prob=prob, target=target)
     P, G = both(prob), both(target)  # (B, 2, H, W)
-    share = G.mean((2, 3), keepdim=True).flip(1) * P.new_tensor((1.0, 1.1))[:, None, None]
-    return -(share * G * torch.log(P.clamp(min=EPS))).sum(1, keepdim=True)
+    share_crack, share_background = G.mean((2, 3), keepdim=True).split(1, dim=1)
+    crack, background = (G * torch.log(P.clamp(min=EPS))).split(1, dim=1)
+    return -(share_background * crack + 1.1 * share_crack * background)
 
 
 def both(crack: Tensor) -> Tensor:

@@ -80,10 +80,12 @@ def weighted_cross_entropy(
     require_maps(prob=prob, target=target)
     P, G = two_classes(prob), two_classes(target)  # (B, 2, N)
     if protocol.wce == "inverse_frequency":
-        w = inverse_area(G) if class_weights is None else P.new_tensor(class_weights)  # (B, 2)
-        return -(w * (G * torch.log(P.clamp(min=EPS))).sum(2)).sum(1)
-    w = P.new_tensor(class_weights or (1.0, 1.0))
-    return -(w * (G * torch.log(P + EPS)).mean(2)).sum(1) / w.sum()
+        w_crack, w_background = class_weights or inverse_area(G).unbind(1)  # numbers or 2 x (B,)
+        crack, background = (G * torch.log(P.clamp(min=EPS))).sum(2).unbind(1)  # 2 x (B,)
+        return -(w_crack * crack + w_background * background)
+    w_crack, w_background = class_weights or (1.0, 1.0)
+    crack, background = (G * torch.log(P + EPS)).mean(2).unbind(1)
+    return -(w_crack * crack + w_background * background) / (w_crack + w_background)
 
 
 @full_precision
@@ -104,8 +106,9 @@ def balanced_cross_entropy(prob: Tensor, target: Tensor) -> Tensor:
     """
     require_maps(prob=prob, target=target)
     P, G = two_classes(prob), two_classes(target)  # (B, 2, N)
-    share = G.mean(2).flip(1) * P.new_tensor((1.0, 1.1))  # (B, 2): of the other class
-    return -(share * (G * torch.log(P.clamp(min=EPS))).mean(2)).sum(1)
+    share_crack, share_background = G.mean(2).unbind(1)  # 2 x (B,)
+    crack, background = (G * torch.log(P.clamp(min=EPS))).mean(2).unbind(1)
+    return -(share_background * crack + 1.1 * share_crack * background)
 
 
 def side_output_loss(prob: Tensor, sides: Tensor, target: Tensor) -> Tensor:
