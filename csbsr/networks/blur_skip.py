@@ -1,7 +1,5 @@
 """The blur skip (Sec. III-A): the estimated blur kernel modulates the segmentation features."""
 
-from typing import Literal
-
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -12,24 +10,22 @@ class BlurSkip(nn.Module):
     """F' = F + G(F, K): `repeats` times [SFT by the kernel, 3x3 convolution, BN, ReLU].
 
     Goes before the last 1x1 convolution of any segmentation network; `channels` is the width of
-    the features there. `sft` is "modified" (sees features and kernel, the paper's) or "original"
-    (the kernel alone). `kernel_size` below 21 shrinks the kernel first (7 in the authors' reduced
-    variant). `plain` computes constant maps at full size, for comparison.
+    the features there. The `modified` SFT, the paper's, sees features and kernel; the original
+    one sees the kernel alone. `kernel_size` below 21 shrinks the kernel first (7 in the authors'
+    reduced variant). `plain` computes constant maps at full size, for comparison.
     """
 
     def __init__(
         self,
         channels: int = 64,
         *,
-        sft: Literal["modified", "original"] = "modified",
+        modified: bool = True,
         kernel_size: int = 21,
         hidden: int | None = None,
         repeats: int = 2,
         plain: bool = False,
     ) -> None:
         super().__init__()
-        if sft not in ("modified", "original"):
-            raise ValueError(f"BlurSkip: sft '{sft}' is neither 'modified' nor 'original'")
         self.side = kernel_size
         self.sft = nn.ModuleList(
             SFT(
@@ -37,7 +33,7 @@ class BlurSkip(nn.Module):
                 kernel_size**2,
                 activation=nn.PReLU,
                 hidden=hidden,
-                sees_features=sft == "modified",
+                sees_features=modified,
                 plain=plain,
             )
             for _ in range(repeats)

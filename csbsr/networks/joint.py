@@ -86,31 +86,30 @@ class Joint(nn.Module):
         [0, 1] before segmentation; by default only in eval mode, as released. `detach` keeps the
         segmentation loss from reaching S (the control experiment).
         """
-        sr, vector, kernel_map = self.super_resolve(lr, kernel)
+        sr, square, kernel_map = self.super_resolve(lr, kernel)
         if clamp if clamp is not None else not self.training:
             sr = sr.clamp(0, 1)
-        condition = vector
         image = self.normalise(sr)
+        condition = None if square is None else square.flatten(1)  # (B, 441)
         if detach:
             image = image.detach()
-            condition = None if vector is None else vector.detach()
+            condition = None if condition is None else condition.detach()
         prob, aux = self.segmentation(image, condition)
-        square = None if vector is None else vector.view(-1, 1, 21, 21)
         return JointOutput(sr, prob, square, aux, kernel_map)
 
     def super_resolve(
         self, lr: Tensor, kernel: Tensor | None = None
     ) -> tuple[Tensor, Tensor | None, Tensor | None]:
-        """Run S alone: SR image, kernel vector (B, 441) or None, kernel map or None."""
+        """Run S alone: SR image, kernel (B, 1, 21, 21) or None, kernel map or None, as above."""
         if self.sr is None:
-            return lr, None, None
+            return lr, kernel, None
         if not isinstance(self.sr, KBPN):
             return self.sr(lr).sr, None, None
         sr, kernel_map = self.sr(lr, kernel)
-        return sr, kernel_map[:, :, 0, 0], kernel_map
+        return sr, kernel_map[:, :, 0, 0].unflatten(1, (1, 21, 21)), kernel_map
 
 
-class JointDSRL(nn.Module):
+class DSRLJoint(nn.Module):
     """DSRL behind the interface of `Joint`: both outputs from the LR image, resized to H x W.
 
     `network` returns (seg, sr, fea_seg, fea_sr); where it enlarges less than `scale` its outputs

@@ -6,6 +6,7 @@ where a convolution wants it as a constant map, `constant_maps` gives the same n
 """
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Literal, NamedTuple
 
 import torch
@@ -22,14 +23,12 @@ from csbsr.networks.blocks import (
 )
 from csbsr.networks.constant_maps import SFT, constant_map, kernel_vector
 from csbsr.networks.kernel_heads import (
+    SIDE,
     ConvHead,
     KernelUpdater,
     LogEnergyHead,
     normalise_kernel,
 )
-
-SIDE = 21
-"""Side of the blur kernel K; the network always returns SIDE * SIDE = 441 values."""
 
 
 class KBPNOutput(NamedTuple):
@@ -73,7 +72,7 @@ class Stage(nn.Module):
         *,
         scale: int,
         last: bool,
-        kernel_size: int,
+        estimated_kernel: int,
         update_kernel: bool,
         updater_width: int,
         sft: bool,
@@ -86,7 +85,7 @@ class Stage(nn.Module):
         self.up = Projection(width, up=True, in_channels=low, scale=scale)
         self.sr_head = nn.Conv2d(stage * width, 3, 3, padding=1, bias=False)
         self.updater = (
-            KernelUpdater(kernel_size, updater_width, plain=plain) if update_kernel else None
+            KernelUpdater(estimated_kernel, updater_width, plain=plain) if update_kernel else None
         )
         self.error_up = resampling(3, width, scale, up=True, bias=False, slope=0.01)
         self.down = self.sft = None
@@ -124,11 +123,12 @@ class Stage(nn.Module):
 class KBPN(nn.Module):
     """KBPN; LR image (B, 3, h, w) in [0, 1], any size -> `KBPNOutput`.
 
-    `kernel_size` is the side at which the kernel is estimated before it is resized to 21 (paper:
-    21, released: 7). `kernel_head` is "released" (features, global mean) or "log_energy" (from the
-    image itself; see `LogEnergyHead`), which learns the kernel in a short training. `sft` and
-    `update_kernel` switch those parts off; `sft_hidden` and `updater_width` narrow them. `plain`
-    computes every constant map at full size: the same parameters and numbers, only slower.
+    `estimated_kernel` is the side at which the kernel is estimated before it is resized to 21
+    (paper: 21, released: 7). `kernel_head` is "released" (features, global mean) or "log_energy" (from the
+    image itself; see `LogEnergyHead`), which learns the kernel in a short training and by default
+    has no updates after it. `sft` and `update_kernel` switch those parts; `sft_hidden` and
+    `updater_width` narrow them. `plain` computes every constant map at full size: the same
+    parameters and numbers, only slower. ValueError for sizes that make no network.
     """
 
     def __init__(
@@ -136,34 +136,35 @@ class KBPN(nn.Module):
         width: int = 128,
         stages: int = 4,
         *,
-        kernel_size: int = 21,
+        estimated_kernel: int = 21,
         kernel_head: Literal["released", "log_energy"] = "released",
         scale: int = 4,
         sft: bool = True,
         sft_hidden: int | None = None,
-        update_kernel: bool = True,
+        update_kernel: bool | None = None,
         updater_width: int = 32,
         residual: bool = True,
         plain: bool = False,
     ) -> None:
         super().__init__()
-        _check_options(width, stages, kernel_size, kernel_head)
+        _check_options(width, stages, estimated_kernel, kernel_head)
         self.scale, self.residual = scale, residual
         channels = (3, width // 2, width // 2, width, width)
         layers: list[nn.Module] = []
-        for inputs, outputs in zip(channels, channels[1:], strict=False):
+        for inputs, outputs in pairwise(channels):
             layers += [nn.Conv2d(inputs, outputs, 3, padding=1), nn.ReLU()]
         self.features = nn.Sequential(*layers)
         from_image = kernel_head == "log_energy"
-        self.kernel_head = LogEnergyHead() if from_image else ConvHead(width, kernel_size)
+        updates = not from_image if update_kernel is None else update_kernel
+        self.kernel_head = LogEnergyHead() if from_image else ConvHead(width, estimated_kernel)
         self.stages = nn.ModuleList(
             Stage(
                 t,
                 width,
                 scale=scale,
                 last=t == stages,
-                kernel_size=kernel_size,
-                update_kernel=update_kernel,
+                estimated_kernel=estimated_kernel,
+                update_kernel=updates,
                 updater_width=updater_width,
                 sft=sft,
                 sft_hidden=sft_hidden,
@@ -211,10 +212,12 @@ class KBPN(nn.Module):
                 yield from stage.updater.parameters()
 
 
-def _check_options(width: int, stages: int, kernel_size: int, kernel_head: str) -> None:
+def _check_options(width: int, stages: int, estimated_kernel: int, kernel_head: str) -> None:
     if width < 2 or width % 2 or stages < 1:
         raise ValueError(f"KBPN: width {width}, stages {stages}; give an even width, stages >= 1")
-    if not 1 <= kernel_size <= SIDE:
-        raise ValueError(f"KBPN: kernel_size {kernel_size} is outside 1..{SIDE}; try 21 or 7")
+    if not 1 <= estimated_kernel <= SIDE:
+        raise ValueError(
+            f"KBPN: estimated_kernel {estimated_kernel} is outside 1..{SIDE}; try 21 or 7"
+        )
     if kernel_head not in ("released", "log_energy"):
         raise ValueError(f"KBPN: kernel_head '{kernel_head}' is not 'released' or 'log_energy'")

@@ -5,24 +5,17 @@ from collections.abc import Callable
 
 from torch import nn
 
-from csbsr.networks.blur_skip import BlurSkip
 from csbsr.networks.dbpn import DBPN
 from csbsr.networks.kbpn import KBPN
 from csbsr.networks.srcnet import SrcNetSR
 
 BUILDERS: dict[str, Callable[[], nn.Module]] = {
     "kbpn": KBPN,
-    "kbpn_kernel7": lambda: KBPN(kernel_size=7),
+    "kbpn_kernel7": lambda: KBPN(estimated_kernel=7),
     "dbpn": DBPN,
     "srcnet_sr": SrcNetSR,
 }
 """Name of a released network -> our module of the same function and parameters."""
-
-BLUR_SKIP: dict[str, Callable[[], BlurSkip]] = {
-    "modified": BlurSkip,
-    "original": lambda: BlurSkip(sft="original"),
-}
-"""Kind of SFT -> the released blur skip of PSPNet."""
 
 Rule = tuple[str, str]
 

@@ -1,0 +1,145 @@
+"""The released networks: same function, same parameters, strict loading of the authors' keys."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from csbsr.networks import released, released_sr
+from csbsr.networks.blocks import parameter_count
+from csbsr.networks.released_keys import authors_keys, expand
+
+NAMES = (
+    "kbpn",
+    "kbpn_kernel7",
+    "dbpn",
+    "srcnet_sr",
+    "srcnet_seg",
+    "pspnet",
+    "pspnet_blurskip",
+    "pspnet_blurskip_original_sft",
+    "unet16_pixelshuffle",
+    "unet16_deconv",
+    "hrnet_w48_ocr",
+    "crackformer",
+    "dsrl",
+    "dsrl_x4",
+    "csbsr_pspnet",
+    "csbsr_pspnet_released",
+    "csbsr_pspnet_blurskip",
+)
+
+
+def tensors(state: dict[str, np.ndarray]) -> dict[str, torch.Tensor]:
+    return {key: torch.from_numpy(value) for key, value in state.items()}
+
+
+@pytest.mark.golden
+@pytest.mark.parametrize("file", [*NAMES, "kbpn_given_kernel"])
+def test_equals_the_released_network(golden, file):
+    state, arrays, meta = golden(file)
+    net = released.load("kbpn" if file == "kbpn_given_kernel" else file, tensors(state))
+    assert not net.training
+    assert parameter_count(net) == meta["parameters"]
+    inputs = [torch.from_numpy(arrays[name]) for name in ("x", "k") if name in arrays]
+    with torch.inference_mode():
+        output = net(*inputs)
+    for name in arrays.keys() - {"x", "k"}:
+        ours = getattr(output, name).numpy()
+        assert ours.shape == arrays[name].shape, name
+        assert ours.dtype == np.float32, name
+        np.testing.assert_allclose(ours, arrays[name], rtol=0, atol=1e-5, err_msg=name)
+
+
+@pytest.mark.golden
+@pytest.mark.parametrize("name", [name for name in NAMES if not name.startswith("csbsr")])
+def test_lists_exactly_the_authors_keys(golden, name):
+    state, _, meta = golden(name)
+    keys = authors_keys(name)
+    assert len(keys) == len(set(keys))
+    assert set(keys) == {key.removeprefix(meta.get("prefix", "")) for key in state}
+
+
+def test_knows_the_names_of_the_issue():
+    assert set(released.names()) == set(NAMES)
+    with pytest.raises(ValueError, match=r"'resnet' is unknown; choose from kbpn, "):
+        released.load("resnet", {})
+
+
+def test_patterns_expand_in_order():
+    assert list(expand("x{0-1,a}.{b,c{2,3}}")) == [
+        f"x{i}.{j}" for i in ("0", "1", "a") for j in ("b", "c2", "c3")
+    ]
+    assert list(expand("plain")) == ["plain"]
+
+
+# -- loading, on a small stand-in for DBPN with the same interface ---------------------------------
+
+
+@pytest.fixture
+def dbpn_state(monkeypatch) -> dict[str, torch.Tensor]:
+    """State dict of DBPN in the authors' keys; the builder is narrowed to 4 channels."""
+    monkeypatch.setitem(released_sr.BUILDERS, "dbpn", lambda: released_sr.DBPN(width=4))
+    ours = released_sr.BUILDERS["dbpn"]().state_dict()
+    return {key: ours[released_sr.rename("dbpn", key)] for key in authors_keys("dbpn")}
+
+
+@pytest.mark.parametrize("prefix", ["", "module.", "sr_model.", "module.sr_model.module."])
+def test_accepts_prefixes(dbpn_state, prefix):
+    net = released.load("dbpn", {prefix + key: value for key, value in dbpn_state.items()})
+    loaded = net.state_dict()
+    for key, value in dbpn_state.items():
+        assert torch.equal(loaded[released_sr.rename("dbpn", key)], value)
+
+
+def test_names_missing_keys(dbpn_state):
+    first, *_, last = dbpn_state
+    for key in (first, last, "up3.conv.act.weight"):
+        with pytest.raises(ValueError, match=f"missing: {key}"):
+            released.load("dbpn", {k: v for k, v in dbpn_state.items() if k != key})
+
+
+def test_names_left_over_keys_as_given(dbpn_state):
+    with pytest.raises(ValueError, match=r"left over: module\.extra\.weight"):
+        released.load("dbpn", dbpn_state | {"module.extra.weight": torch.zeros(1)})
+    with pytest.raises(ValueError, match=r"left over: segmentation_model\.feat0\.conv\.bias"):
+        released.load("dbpn", dbpn_state | {"segmentation_model.feat0.conv.bias": torch.zeros(16)})
+    with pytest.raises(ValueError, match=r"left over: feat0\.conv\.bias"):
+        released.load("dbpn", dbpn_state | {"module.feat0.conv.bias": torch.zeros(16)})
+
+
+def test_names_keys_of_another_shape(dbpn_state):
+    wrong = dbpn_state | {"feat0.conv.bias": torch.zeros(5)}
+    with pytest.raises(ValueError, match=r"feat0\.conv\.bias \(5,\) instead of \(16,\)"):
+        released.load("dbpn", wrong)
+
+
+def test_many_problems_stay_one_line(dbpn_state):
+    with pytest.raises(ValueError, match=r"and 75 more") as error:
+        released.load("dbpn", {})
+    assert "\n" not in str(error.value)
+
+
+def test_whole_model_accepts_dataparallel_inside_and_outside(dbpn_state, monkeypatch):
+    class Segmentation(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.head = nn.Conv2d(3, 1, 1)
+
+    monkeypatch.setitem(released.released_seg.BUILDERS, "tiny", Segmentation)
+    monkeypatch.setattr(released.released_seg, "rename", lambda name, key: key)
+    monkeypatch.setitem(released._JOINT, "both", ("dbpn", "tiny"))
+    monkeypatch.setattr(
+        released,
+        "authors_keys",
+        lambda name: ("head.weight", "head.bias") if name == "tiny" else authors_keys(name),
+    )
+    seg = Segmentation().state_dict()
+    for outer, inner in (("", ""), ("module.", ""), ("", "module.")):
+        state = {f"{outer}sr_model.{inner}{k}": v for k, v in dbpn_state.items()}
+        state |= {f"{outer}segmentation_model.{inner}{k}": v for k, v in seg.items()}
+        net = released.load("both", state)
+        assert torch.equal(net.segmentation.head.bias, seg["head.bias"])
+    del state["segmentation_model.module.head.bias"]
+    with pytest.raises(ValueError, match=r"missing: segmentation_model\.head\.bias"):
+        released.load("both", state)
