@@ -16,7 +16,9 @@ from csbsr.metrics.checks import (
     check_thresholds,
     one_sided_penalty,
 )
-from csbsr.metrics.overlap import iou, overlap_counts
+from csbsr.metrics.hausdorff import surface_curves
+from csbsr.metrics.levels import MAX_THRESHOLDS, level_map
+from csbsr.metrics.overlap import counts_from_levels, iou
 from csbsr.metrics.plain import surface_distance
 
 
@@ -57,11 +59,35 @@ def threshold_curves(
     """
     p, g = check_pair(prob, target)
     limits = check_thresholds(thresholds)
-    check_percentile(percentile)
-    one_sided_penalty(empty_penalty, *p.shape)
-    rows = [surface_distance(p > t, g, percentile, empty_penalty) for t in limits]
-    hausdorff, mean = np.array(rows, np.float64).T
-    return ThresholdCurves(iou(overlap_counts(p, g, limits)), hausdorff, mean)
+    percentile = check_percentile(percentile)
+    penalty = one_sided_penalty(empty_penalty, *p.shape)
+    pieces = [
+        _piece(p, g, limits[start : start + MAX_THRESHOLDS], percentile, penalty)
+        for start in range(0, len(limits), MAX_THRESHOLDS)
+    ]
+    return ThresholdCurves(*(np.concatenate(column) for column in zip(*pieces)))
+
+
+def _piece(
+    prob: NDArray[np.float32],
+    target: NDArray[np.bool_],
+    limits: NDArray[np.float32],
+    percentile: float,
+    penalty: float,
+) -> ThresholdCurves:
+    """The curves at as many thresholds as one level map holds."""
+    levels = level_map(prob, target, limits)
+    counts = counts_from_levels(levels.histogram)
+    hausdorff, mean, tied = surface_curves(levels, target, percentile)
+    for k in np.flatnonzero(tied):
+        hausdorff[k] = surface_distance(prob > limits[k], target, percentile).hausdorff
+    empty = counts.true_positive + counts.false_positive == 0
+    if not target.any():
+        hausdorff[:], mean[:] = penalty, penalty
+        hausdorff[empty], mean[empty] = 0.0, 0.0
+    else:
+        hausdorff[empty], mean[empty] = penalty, penalty
+    return ThresholdCurves(iou(counts), hausdorff, mean)
 
 
 def evaluate_batch(

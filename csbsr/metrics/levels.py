@@ -1,8 +1,11 @@
 """Level maps: every threshold at once.
 
 The level of a pixel is the number of thresholds below its probability, q = #{k : t_k < p}. The
-mask at threshold k is {q > k}; all masks are nested, and one map holds them all.
+mask at threshold k is {q > k}; all masks are nested, and one map holds them all. The same map
+gives every pixel corner the range of thresholds at which a contour passes through it.
 """
+
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
@@ -14,43 +17,72 @@ MAX_THRESHOLDS = 254
 _CELLS = 4096
 
 
-@njit(cache=True, nogil=True)
-def _fill_levels(prob, thresholds, start, levels):
-    """Level of each pixel: the cell's first candidate, then compare; exact for any thresholds."""
-    count = thresholds.size
-    for i in range(prob.size):
-        p = prob[i]
-        k = np.int64(start[np.int64(p * np.float32(_CELLS))])
-        while k < count and thresholds[k] < p:
-            k += 1
-        levels[i] = np.uint8(k)
+class LevelMap(NamedTuple):
+    """Levels of the pixels, framed by zeros, and how many pixels of each class have each level."""
+
+    framed: NDArray[np.uint8]  # (H + 2, W + 2)
+    histogram: NDArray[np.int64]  # (2, T + 1): background, foreground of the target
 
 
 @njit(cache=True, nogil=True)
-def _histogram(levels, target, histogram):
-    for i in range(levels.size):
-        histogram[np.int64(target[i]), np.int64(levels[i])] += 1
+def _fill_levels(prob, target, thresholds, start, single, framed, histogram):
+    """Level of each pixel: the first candidate of its cell, then compare; exact everywhere."""
+    height, width = prob.shape
+    scale = np.float32(_CELLS)
+    for i in range(height):
+        values, row, classes = prob[i], framed[i + 1, 1 : width + 1], target[i]
+        if single:  # at most one threshold in a cell: one comparison, no branch
+            for j in range(width):
+                k = start[np.int32(values[j] * scale)]
+                row[j] = k + np.uint8(thresholds[k] < values[j])
+        else:
+            for j in range(width):
+                k = np.int64(start[np.int32(values[j] * scale)])
+                while thresholds[k] < values[j]:  # the last one is infinite
+                    k += 1
+                row[j] = np.uint8(k)
+        for j in range(width):
+            histogram[np.int64(classes[j]), j & 3, np.int64(row[j])] += 1
 
 
-def level_map(prob: NDArray[np.float32], thresholds: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Return q (H, W) uint8 of prob (H, W) float32 in [0, 1] and ascending thresholds (T,) float32.
+def level_map(
+    prob: NDArray[np.float32], target: NDArray[np.bool_], thresholds: NDArray[np.float32]
+) -> LevelMap:
+    """Return the level map of prob (H, W) float32 in [0, 1] and ascending thresholds (T,) float32.
 
-    Exact, also for probabilities on a threshold (strict >). At most 254 thresholds.
+    Exact, also for probabilities on a threshold (strict >). ValueError above 254 thresholds.
     """
     if len(thresholds) > MAX_THRESHOLDS:
         raise ValueError(f"{len(thresholds)} thresholds; one level map holds {MAX_THRESHOLDS}")
     # Multiplying by a power of two is exact, so cell c holds probabilities in [c, c + 1) / 4096.
-    cells = np.arange(_CELLS + 1, dtype=np.float32) / np.float32(_CELLS)
+    cells = np.arange(_CELLS + 2, dtype=np.float32) / np.float32(_CELLS)
     start = np.searchsorted(thresholds, cells, side="left").astype(np.uint8)
-    levels = np.empty(prob.shape, np.uint8)
-    _fill_levels(prob.ravel(), thresholds, start, levels.ravel())
-    return levels
+    single = bool(np.all(np.diff(start) <= 1))
+    limits = np.append(thresholds, np.float32(np.inf)).astype(np.float32)
+    framed = np.zeros((prob.shape[0] + 2, prob.shape[1] + 2), np.uint8)
+    histogram = np.zeros((2, 4, len(thresholds) + 1), np.int64)  # four lanes, no write stalls
+    _fill_levels(prob, target, limits, start, single, framed, histogram)
+    return LevelMap(framed, histogram.sum(1))
 
 
-def count_levels(
-    levels: NDArray[np.uint8], target: NDArray[np.bool_], thresholds: int
-) -> NDArray[np.int64]:
-    """Return how many pixels of each target class have each level, (2, T + 1) int64."""
-    histogram = np.zeros((2, thresholds + 1), np.int64)
-    _histogram(levels.ravel(), target.ravel(), histogram)
-    return histogram
+@njit(cache=True, nogil=True)
+def corner_ranges(framed, margin, height, width):
+    """Lowest and highest level around each corner, in maps of height x width with a margin.
+
+    framed (H + 2, W + 2) uint8. Corner (i, j) is at [i + margin, j + margin]; outside the
+    (H + 1) x (W + 1) corners the lowest level is 255 and the highest 0, so that no threshold has
+    a contour there.
+    """
+    lowest = np.full((height, width), np.uint8(255))
+    highest = np.zeros((height, width), np.uint8)
+    rows, columns = framed.shape[0] - 1, framed.shape[1] - 1
+    for i in range(rows):
+        above, below = framed[i], framed[i + 1]
+        low = lowest[i + margin, margin : margin + columns]
+        high = highest[i + margin, margin : margin + columns]
+        a, b = above[:columns], above[1 : columns + 1]
+        c, d = below[:columns], below[1 : columns + 1]
+        for j in range(columns):
+            low[j] = min(min(a[j], b[j]), min(c[j], d[j]))
+            high[j] = max(max(a[j], b[j]), max(c[j], d[j]))
+    return lowest, highest

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from csbsr.metrics.checks import THRESHOLDS, check_pair, check_thresholds
-from csbsr.metrics.levels import count_levels, level_map
+from csbsr.metrics.levels import MAX_THRESHOLDS, level_map
 
 SMOOTHING = 1e-5
 """Added to intersection and union in the released code, so that empty against empty is 1."""
@@ -49,7 +49,11 @@ def overlap_counts(
     """
     p, g = check_pair(prob, target)
     limits = check_thresholds(thresholds)
-    return counts_from_levels(count_levels(level_map(p, limits), g, len(limits)))
+    pieces = [
+        counts_from_levels(level_map(p, g, limits[start : start + MAX_THRESHOLDS]).histogram)
+        for start in range(0, len(limits), MAX_THRESHOLDS)
+    ]
+    return OverlapCounts(*(np.concatenate(column) for column in zip(*pieces)))
 
 
 def iou(counts: OverlapCounts, smoothing: float = SMOOTHING) -> NDArray[np.float64]:

@@ -1,0 +1,194 @@
+"""Weighted percentiles and means of packed surface elements, at all thresholds in one pass.
+
+Lengths are counted in integers (units and half diagonals), so the share of the length beyond a
+distance is exact; where it meets the percentile to within 1e-10, surface-distance's answer depends
+on the rounding of its sum, and the threshold is reported as tied.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from csbsr.metrics.levels import LevelMap, corner_ranges
+from csbsr.metrics.nearest import MARGIN, disc_offsets, target_elements
+from csbsr.metrics.plain import HALF_DIAGONAL
+from csbsr.metrics.surface import prediction_elements, squared_distances, target_surface
+
+_UNIT = np.int64(1) << 32  # units in the upper half of a length, half diagonals in the lower
+_TIE = 1e-10
+
+
+@njit(cache=True, nogil=True)
+def _length(packed):
+    """Length in pixels of a packed sum of units and half diagonals."""
+    return np.float64(packed >> 32) + np.float64(packed & (_UNIT - 1)) * HALF_DIAGONAL
+
+
+@njit(cache=True, nogil=True)
+def _add_lengths(elements, start, stop, change):
+    """Add the lengths of some elements to a difference array over thresholds."""
+    for n in range(start, stop):
+        e = elements[n]
+        middle = np.int64(1) if e >> 32 & 1 else _UNIT - 1
+        change[e & 255] += 1
+        change[e >> 8 & 255] += middle
+        change[e >> 16 & 255] -= middle
+        change[e >> 24 & 255] -= 1
+
+
+@njit(cache=True, nogil=True)
+def _beyond(tail, change, levels, out):
+    """out[k] = tail[k] + the accumulated changes; clears the difference array."""
+    total = np.int64(0)
+    for k in range(levels):
+        total += change[k]
+        out[k] = tail[k] + total
+    change[:] = 0
+
+
+@njit(cache=True, nogil=True)
+def _sort_ring(elements, start, stop, radius, scratch):
+    """Sort the elements of one ring, radius <= distance < radius + 1, by descending distance."""
+    if stop - start < 2:
+        return
+    base = radius * radius
+    counts = np.zeros(2 * radius + 2, np.int64)
+    for n in range(start, stop):
+        counts[2 * radius + 1 - ((elements[n] >> 33) - base)] += 1
+    for b in range(1, counts.size):
+        counts[b] += counts[b - 1]
+    for n in range(start, stop):
+        b = 2 * radius - ((elements[n] >> 33) - base)
+        scratch[counts[b]] = elements[n]
+        counts[b] += 1
+    elements[start:stop] = scratch[: stop - start]
+
+
+@njit(cache=True, nogil=True)
+def directed(elements, levels, percentile, reach):
+    """Percentile (squared, int64), mean distance and tie flag of each threshold < levels.
+
+    elements: packed, of one direction; reach: an upper bound of the distance. Thresholds without a
+    surface get 0. percentile in [0, 100].
+    """
+    squared = np.zeros(levels, np.int64)
+    mean = np.zeros(levels)
+    tied = np.zeros(levels, np.bool_)
+    # One pass: total lengths, sums of length x distance in fixed point, elements per ring.
+    bits = 61 - np.int64(np.ceil(np.log2((elements.size + 1.0) * (reach + 1.0) * 1.5)))
+    unit_scale = 2.0 ** min(bits, 44)
+    half_scale = unit_scale * HALF_DIAGONAL
+    change, moment = np.zeros(256, np.int64), np.zeros(256, np.int64)
+    rings = np.zeros(np.int64(reach) + 3, np.int64)
+    _add_lengths(elements, 0, elements.size, change)
+    for n in range(elements.size):
+        e = elements[n]
+        distance = np.sqrt(np.float64(e >> 33))
+        rings[np.int64(distance) + 1] += 1
+        half = np.int64(distance * half_scale + 0.5)
+        middle = half if e >> 32 & 1 else np.int64(distance * unit_scale + 0.5) - half
+        moment[e & 255] += half
+        moment[e >> 8 & 255] += middle
+        moment[e >> 16 & 255] -= middle
+        moment[e >> 24 & 255] -= half
+    total, tail = np.zeros(levels, np.int64), np.zeros(levels, np.int64)
+    after = np.zeros(levels, np.int64)
+    _beyond(tail, change, levels, total)
+    limit, margin = np.empty(levels), np.empty(levels)
+    running = np.int64(0)
+    open_thresholds = 0
+    for k in range(levels):
+        running += moment[k]
+        length = _length(total[k])
+        limit[k] = length * (1.0 - percentile / 100.0)
+        margin[k] = length * _TIE if percentile < 100 else 0.0
+        if total[k] > 0:
+            mean[k] = running / unit_scale / length
+            open_thresholds += 1
+        else:
+            limit[k] = np.inf
+    for r in range(1, rings.size):
+        rings[r] += rings[r - 1]
+    ordered = np.empty_like(elements)
+    place = rings.copy()
+    for n in range(elements.size):
+        r = np.int64(np.sqrt(np.float64(elements[n] >> 33)))
+        ordered[place[r]] = elements[n]
+        place[r] += 1
+    scratch = np.empty_like(elements)
+    for r in range(rings.size - 2, -1, -1):
+        start, stop = rings[r], rings[r + 1]
+        if open_thresholds == 0:
+            break
+        if start == stop:
+            continue
+        _add_lengths(ordered, start, stop, change)
+        _beyond(tail, change, levels, after)
+        touched = False
+        for k in range(levels):
+            if limit[k] < np.inf and (_length(after[k]) >= limit[k] - margin[k]):
+                touched = touched or after[k] > 0
+        if not touched:
+            tail[:] = after
+            continue
+        _sort_ring(ordered, start, stop, r, scratch)
+        while start < stop:  # groups of equal distance
+            value = ordered[start] >> 33
+            end = start + 1
+            while end < stop and ordered[end] >> 33 == value:
+                end += 1
+            _add_lengths(ordered, start, end, change)
+            _beyond(tail, change, levels, tail)
+            for k in range(levels):
+                if tail[k] == 0 or limit[k] == np.inf:
+                    continue
+                length = _length(tail[k])
+                if length > limit[k] + margin[k] or tail[k] == total[k]:
+                    squared[k] = value
+                elif length >= limit[k] - margin[k]:
+                    tied[k] = True
+                else:
+                    continue
+                limit[k] = np.inf
+                open_thresholds -= 1
+            start = end
+    return squared, mean, tied
+
+
+class SurfaceCurves(NamedTuple):
+    """Distances in pixels at each threshold, (T,); NaN where a mask is empty."""
+
+    hausdorff: NDArray[np.float64]
+    mean: NDArray[np.float64]
+    tied: NDArray[np.bool_]
+
+
+def surface_curves(levels: LevelMap, target: NDArray[np.bool_], percentile: float) -> SurfaceCurves:
+    """Return Hausdorff percentile and mean surface distance at all thresholds of a level map.
+
+    levels: of a prediction (H, W); target (H, W) bool; percentile in [0, 100]. `tied` marks the
+    thresholds whose percentile is decided by rounding: ask `plain.surface_distance` about those.
+    """
+    thresholds = levels.histogram.shape[1] - 1
+    hausdorff, mean = np.full(thresholds, np.nan), np.full(thresholds, np.nan)
+    tied = np.zeros(thresholds, np.bool_)
+    occupied = int(levels.framed.max())  # below this threshold the prediction is not empty
+    if occupied == 0 or not target.any():
+        return SurfaceCurves(hausdorff, mean, tied)
+    framed = np.zeros_like(levels.framed)
+    framed[1:-1, 1:-1] = target
+    surface, where, kind = target_surface(framed)
+    height, width = surface.shape
+    lowest, highest = corner_ranges(levels.framed, MARGIN, height + 2 * MARGIN, width + 2 * MARGIN)
+    squared = squared_distances(surface)
+    forth = prediction_elements(levels.framed, lowest, highest, MARGIN, squared)
+    back = target_elements(where, kind, lowest, highest, thresholds, occupied, *disc_offsets())
+    reach = float(np.hypot(height, width))
+    far_forth, mean_forth, tied_forth = directed(forth, thresholds, percentile, reach)
+    far_back, mean_back, tied_back = directed(back, thresholds, percentile, reach)
+    hausdorff[:occupied] = np.sqrt(np.maximum(far_forth, far_back))[:occupied]
+    mean[:occupied] = ((mean_forth + mean_back) / 2)[:occupied]
+    tied[:occupied] = (tied_forth | tied_back)[:occupied]
+    return SurfaceCurves(hausdorff, mean, tied)
