@@ -7,7 +7,13 @@ from torch import Tensor, nn
 
 from csbsr.networks.blocks import SegmentationOutput, probability
 from csbsr.networks.hrnet import HRNet
-from csbsr.networks.segmentation import apply_blur_skip, crop_to, pad_to_multiple, resize
+from csbsr.networks.segmentation import (
+    apply_blur_skip,
+    crop_to,
+    pad_to_multiple,
+    refuse_single_image,
+    resize,
+)
 
 
 def pointwise(inputs: int, outputs: int) -> nn.Sequential:
@@ -62,6 +68,7 @@ class HRNetOCR(nn.Module):
     `skip_channels` = 32/3 width features, which lie at H/4 x W/4: at H x W it would cost sixteen
     times as much. torchvision publishes no HRNet, so there are no ImageNet weights to load.
     Sides that are not multiples of 32 are padded and cropped back.
+    ValueError for a single image in training mode.
     """
 
     def __init__(
@@ -90,6 +97,7 @@ class HRNetOCR(nn.Module):
 
     def forward(self, x: Tensor, kernel: Tensor | None = None) -> SegmentationOutput:
         """Segment images; `kernel` (B, 441) is used by the blur skip only."""
+        refuse_single_image(self, x)
         padded = pad_to_multiple(x, 32)
         features = self.backbone(padded)  # (B, 15 width, H/4, W/4)
         coarse = self.aux_head(features)  # (B, 1, H/4, W/4)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from torch import nn
 
+from csbsr.networks.dsrl import DSRL
 from csbsr.networks.ocr import HRNetOCR
 from csbsr.networks.pspnet import PSPNet
 from csbsr.networks.segnet import SegNet
@@ -16,6 +17,8 @@ BUILDERS: dict[str, Callable[[], nn.Module]] = {
     "unet16_deconv": lambda: UNet16("deconv"),
     "hrnet_w48_ocr": HRNetOCR,
     "srcnet_seg": SegNet,
+    "dsrl": lambda: DSRL(scale=2),
+    "dsrl_x4": lambda: DSRL(scale=4),
 }
 """Name of a released network -> our module of the same function and parameters."""
 
@@ -83,12 +86,38 @@ _HRNET: tuple[Rule, ...] = (
     (r"^context\.(pixel|object)\.0\.1\.0\.", r"context.\1.0.1."),
 )
 
+_DSRL: tuple[Rule, ...] = (
+    (r"^aspp\.aspp(\d)\.atrous_conv\.", lambda m: f"aspp.branches.{int(m[1]) - 1}.0."),
+    (r"^aspp\.aspp(\d)\.bn\.", lambda m: f"aspp.branches.{int(m[1]) - 1}.1."),
+    (r"^aspp\.global_avg_pool\.([12])\.", lambda m: f"aspp.mean.{int(m[1]) - 1}."),
+    (r"^aspp\.conv1\.", "aspp.mix.0."),
+    (r"^aspp\.bn1\.", "aspp.mix.1."),
+    (r"^decoder\.last_conv\.8\.", "seg_head."),
+    (r"^sr_decoder\.last_conv\.8\.", "sr_entry."),
+    (r"^decoder\.", "seg_decoder."),
+    (r"_decoder\.conv1\.", "_decoder.reduce.0."),
+    (r"_decoder\.bn1\.", "_decoder.reduce.1."),
+    (r"_decoder\.last_conv\.([01])\.", r"_decoder.conv1.\1."),
+    (r"_decoder\.last_conv\.([45])\.", lambda m: f"_decoder.conv2.{int(m[1]) - 4}."),
+    (r"^up_sr_(\d)\.", r"sr_ups.\1.up."),
+    (r"^up_edsr_(\d)\.conv\.0\.", r"sr_ups.\1.conv1."),
+    (r"^up_edsr_(\d)\.conv\.2\.", r"sr_ups.\1.conv2."),
+    (r"^up_edsr_(\d)\.residual_upsampler\.0\.", r"sr_ups.\1.skip."),
+    (r"^up_conv_last\.", "sr_head."),
+    (r"^pointwise\.", "affinity."),
+)
+
+# The x2 network's up-blocks are numbered from 1, the x4 network's from 0.
+_DSRL_X2: tuple[Rule, ...] = (*_DSRL, (r"^sr_ups\.(\d)\.", lambda m: f"sr_ups.{int(m[1]) - 1}."))
+
 _RULES: dict[str, tuple[Rule, ...]] = {
     "pspnet": _PSPNET,
     "unet16_pixelshuffle": _UNET,
     "unet16_deconv": _UNET,
     "hrnet_w48_ocr": _HRNET,
     "srcnet_seg": _SEGNET,
+    "dsrl": _DSRL_X2,
+    "dsrl_x4": _DSRL,
 }
 
 

@@ -45,3 +45,15 @@ def apply_blur_skip(blur_skip: nn.Module | None, features: Tensor, kernel: Tenso
             "this network has a blur skip and was called without a kernel; pass kernel=(B, 441)"
         )
     return blur_skip(features, kernel.flatten(1))
+
+
+def refuse_single_image(net: nn.Module, images: Tensor) -> None:
+    """Raise ValueError where batch norm on per-image vectors would have one value to normalise.
+
+    Applies in training mode to networks that pool the whole image (OCR's object, ASPP's mean).
+    """
+    if net.training and len(images) < 2:
+        raise ValueError(
+            f"{type(net).__name__} trains on batches of two images or more (it normalises "
+            "per-image vectors over the batch); raise the batch size or call eval()"
+        )
