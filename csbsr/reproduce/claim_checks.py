@@ -1,0 +1,245 @@
+"""The machine-checkable form of a claim, and its evaluation against a source of numbers."""
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import product
+from typing import Literal
+
+from csbsr.reproduce.paper import METRICS, Parameter
+from csbsr.reproduce.verdicts import (
+    Cell,
+    Need,
+    Numbers,
+    Part,
+    Verdict,
+    combine,
+    judge,
+    rank,
+    share,
+)
+
+CheckType = Literal[
+    "better", "rank", "ratio", "gain", "level", "spread", "monotone", "curve", "sum", "equal"
+]
+CURVES: Mapping[str, tuple[str, str]] = {
+    "IoU": ("IoU_max", "AIU"),
+    "HD95": ("HD95_min", "AHD95"),
+}
+"""Curve over thresholds -> metric that gives its direction and spread, and its average."""
+DERIVED: Mapping[str, tuple[str, str]] = {
+    "IoU_stability": ("AIU", "IoU_max"),
+    "HD95_stability": ("HD95_min", "AHD95"),
+}
+"""Average over thresholds against the best threshold, as a quotient; 1 = a flat curve."""
+THRESHOLDS = 99
+
+
+@dataclass(frozen=True)
+class Check:
+    """What has to be compared; which fields matter depends on `type`.
+
+    better: every left is better than every right (`zip`: one to one) in every metric, by `by`.
+    rank: `experiments[0]` has place `rank` among `experiments`. monotone: each experiment is worse
+    than the one before. spread: max - min. ratio, gain: left over right. level: the
+    value. These four are bounded by `target` +- `tolerance`, `at_least` and `at_most`. curve: left
+    better than right at `at_least` of the thresholds. sum, equal: parameters of the paper.
+    """
+
+    type: CheckType
+    metrics: tuple[str, ...] = ()
+    left: tuple[str, ...] = ()
+    right: tuple[str, ...] = ()
+    experiments: tuple[str, ...] = ()
+    parameters: tuple[str, ...] = ()
+    need: Need = "all"
+    zip: bool = False
+    by: float = 0.0
+    rank: int = 1
+    target: float | None = None
+    tolerance: float = 0.0
+    at_least: float | None = None
+    at_most: float | None = None
+
+    def named_experiments(self) -> tuple[str, ...]:
+        """Return every experiment that the check reads, each once."""
+        return tuple(dict.fromkeys((*self.left, *self.right, *self.experiments)))
+
+
+def gain(metric: str, value: float, over: float) -> float:
+    """Return how much better `value` is than `over`, for plain, derived and curve metrics."""
+    base = metric.split("@")[0]
+    if base in DERIVED:
+        return value - over
+    return METRICS[CURVES[base][0] if base in CURVES else base].gain(value, over)
+
+
+def text(metric: str, value: float) -> str:
+    """Return a value with the digits of its metric."""
+    base = metric.split("@")[0]
+    if base in DERIVED:
+        return f"{value:.3f}"
+    return METRICS[CURVES[base][0] if base in CURVES else base].text(value)
+
+
+def better(left: str, right: str, metric: str, by: float = 0.0) -> Part:
+    """Return the part "left is better than right in this metric by more than `by`"."""
+
+    def show(v: Sequence[float]) -> str:
+        return f"{metric}: {left} {text(metric, v[0])}, {right} {text(metric, v[1])}"
+
+    return Part(
+        (Cell(left, metric), Cell(right, metric)),
+        lambda v: gain(metric, v[0], v[1]) - by,
+        show,
+        strict=by == 0,
+    )
+
+
+def within(check: Check, value: float) -> float:
+    """Return the distance of a value to the nearest bound, negative outside."""
+    margins = []
+    if check.target is not None:
+        margins.append(check.tolerance - abs(value - check.target))
+    if check.at_least is not None:
+        margins.append(value - check.at_least)
+    if check.at_most is not None:
+        margins.append(check.at_most - value)
+    return round(min(margins), 9)
+
+
+def bounds(check: Check) -> str:
+    """Return the bounds of a check in words."""
+    words = []
+    if check.target is not None:
+        words.append(f"{check.target:g} +- {check.tolerance:g}")
+    if check.at_least is not None:
+        words.append(f"at least {check.at_least:g}")
+    if check.at_most is not None:
+        words.append(f"at most {check.at_most:g}")
+    return " and ".join(words)
+
+
+def pairs(check: Check) -> Iterator[tuple[str, str, str]]:
+    """Yield (left, right, metric) of every comparison in a check."""
+    sides = zip(check.left, check.right) if check.zip else product(check.left, check.right)
+    for (left, right), metric in product(list(sides), check.metrics):
+        yield left, right, metric
+
+
+def _bounded(check: Check) -> list[Part]:
+    if check.type in ("ratio", "gain"):
+        sign = "/" if check.type == "ratio" else "over"
+        return [
+            _bounded_part(
+                check,
+                (Cell(left, metric), Cell(right, metric)),
+                _quotient if check.type == "ratio" else partial(_gain_of, metric),
+                f"{metric}: {left} {sign} {right}",
+            )
+            for left, right, metric in pairs(check)
+        ]
+    if check.type == "level":
+        return [
+            _bounded_part(check, (Cell(e, metric),), _first, f"{metric}: {e}")
+            for e, metric in product(check.experiments, check.metrics)
+        ]
+    return [
+        _bounded_part(
+            check,
+            tuple(Cell(e, metric) for e in check.experiments),
+            _spread,
+            f"{metric}: spread over {len(check.experiments)} experiments",
+        )
+        for metric in check.metrics
+    ]
+
+
+def _first(values: Sequence[float]) -> float:
+    return values[0]
+
+
+def _quotient(values: Sequence[float]) -> float:
+    return values[0] / values[1]
+
+
+def _spread(values: Sequence[float]) -> float:
+    return max(values) - min(values)
+
+
+def _gain_of(metric: str, values: Sequence[float]) -> float:
+    return gain(metric, values[0], values[1])
+
+
+def _bounded_part(
+    check: Check,
+    cells: tuple[Cell, ...],
+    value: Callable[[Sequence[float]], float],
+    name: str,
+) -> Part:
+    return Part(
+        cells,
+        lambda v: within(check, value(v)),
+        lambda v: f"{name} = {value(v):.5g} ({bounds(check)})",
+        strict=False,
+    )
+
+
+def _curve(check: Check, numbers: Numbers) -> Verdict:
+    verdicts = []
+    for left, right, curve in pairs(check):
+        if numbers.exact:
+            average = CURVES[curve][1]
+            means = judge(better(left, right, average), numbers)
+            note = f"the curve is printed as a picture only; averages: {means.evidence}"
+            verdicts.append(Verdict("inconclusive", note))
+            continue
+        points = [better(left, right, f"{curve}@{i}") for i in range(THRESHOLDS)]
+        parts = [judge(point, numbers) for point in points]
+        what = f"{curve} curve of {left} better than of {right}"
+        verdicts.append(share(parts, check.at_least or 1.0, what))
+    return combine(verdicts, check.need)
+
+
+def evaluate(check: Check, numbers: Numbers) -> Verdict:
+    """Return the verdict on a check that reads experiments."""
+    if check.type == "curve":
+        return _curve(check, numbers)
+    if check.type == "rank":
+        first, *others = check.experiments
+        verdicts = []
+        for metric in check.metrics:
+            cells = [Cell(e, metric) for e in check.experiments]
+            if missing := [cell.experiment for cell in cells if not numbers.samples(cell)]:
+                verdicts.append(Verdict(numbers.absent, f"no {metric} of {', '.join(missing)}"))
+                continue
+            rivals = [judge(better(other, first, metric), numbers) for other in others]
+            verdicts.append(rank(rivals, check.rank, f"{first} in {metric}"))
+        return combine(verdicts, check.need)
+    if check.type == "better":
+        parts = [better(*pair, check.by) for pair in pairs(check)]
+    elif check.type == "monotone":
+        steps = list(zip(check.experiments, check.experiments[1:]))
+        parts = [better(a, b, metric) for metric in check.metrics for a, b in steps]
+    else:
+        parts = _bounded(check)
+    return combine([judge(part, numbers) for part in parts], check.need)
+
+
+def evaluate_parameters(check: Check, parameters: Mapping[str, Parameter]) -> Verdict:
+    """Return the verdict on a check that reads the paper's parameters only."""
+    *parts, total = check.parameters
+    values = [float(parameters[name].value) for name in parts]  # type: ignore[arg-type]
+    expected = float(parameters[total].value)  # type: ignore[arg-type]
+    sign = " + " if check.type == "sum" else " = "
+    shown = sign.join(f"{v:g}" for v in values)
+    held = (
+        math.isclose(sum(values), expected)
+        if check.type == "sum"
+        else all(math.isclose(v, expected) for v in values)
+    )
+    return Verdict(
+        "holds" if held else "does not hold",
+        f"{shown} {'=' if held else 'is not'} {expected:g}",
+    )

@@ -1,0 +1,161 @@
+"""The claims ledger: every checkable statement of the paper, judged twice.
+
+`claims.toml` holds the statements in families; a family with `split` stands for one claim per
+metric or experiment. `evaluate_on_paper` asks whether the paper's own printed numbers bear a
+claim out, `evaluate_on_results` asks our result files. Verdicts are computed, never typed; the
+expected ones are kept in `ledger.toml` so that a change does not pass unnoticed.
+"""
+
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+from csbsr.reproduce.claim_checks import DERIVED, Check, evaluate, evaluate_parameters
+from csbsr.reproduce.claim_numbers import PaperNumbers, ResultNumbers
+from csbsr.reproduce.paper import METRICS, Table, build, load_parameters, load_tables, read_toml
+from csbsr.reproduce.verdicts import Verdict
+
+Kind = Literal[
+    "ordering", "gap", "absolute", "ratio", "monotone", "internal arithmetic", "stability", "curve"
+]
+LEDGER = Path(__file__).parent / "paper" / "ledger.toml"
+Result = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One checkable statement: id, short quote, place, and what has to be compared."""
+
+    id: str
+    quote: str
+    place: str
+    kind: Kind
+    check: Check
+    note: str = ""
+    """How the words were turned into numbers, where that is a choice of ours."""
+
+    @property
+    def experiments(self) -> tuple[str, ...]:
+        """Experiments whose results the claim needs."""
+        return self.check.named_experiments()
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Metrics, quotients of metrics or curves that it reads."""
+        return self.check.metrics
+
+
+@dataclass(frozen=True)
+class ByEye:
+    """A statement about pictures that only a reader can judge."""
+
+    id: str
+    quote: str
+    place: str
+    figure: str = ""
+
+
+def slug(text: str) -> str:
+    """Return the text as part of an id: lower case letters, digits and hyphens."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+
+
+def _expand(family: Mapping[str, Any], groups: Mapping[str, Sequence[str]]) -> list[Claim]:
+    where = f"paper/claims.toml, claim '{family.get('id')}'"
+    data = dict(family)
+    split = data.pop("split", None)
+    raw = {k: _resolve(v, groups, where) for k, v in data.pop("check", {}).items()}
+    check = build(Check, raw, where)
+    for metric in check.metrics:
+        if metric not in METRICS and metric not in DERIVED and check.type != "curve":
+            raise ValueError(f"{where}: metric '{metric}' is unknown")
+    claim = build(Claim, {**data, "check": check}, where)
+    if split is None:
+        return [claim]
+    if split not in ("metrics", "left", "right", "experiments"):
+        raise ValueError(
+            f"{where}: split '{split}' is unknown; choose metrics, left, right or experiments"
+        )
+    return [
+        replace(claim, id=f"{claim.id}-{slug(item)}", check=replace(check, **{split: (item,)}))
+        for item in getattr(check, split)
+    ]
+
+
+def _resolve(value: Any, groups: Mapping[str, Sequence[str]], where: str) -> Any:
+    """Replace "@name" in a list by the group of that name."""
+    if not isinstance(value, list):
+        return value
+    items: list[str] = []
+    for item in value:
+        if isinstance(item, str) and item.startswith("@"):
+            if item[1:] not in groups:
+                raise ValueError(f"{where}: group '{item}' is unknown")
+            items += groups[item[1:]]
+        else:
+            items.append(item)
+    return tuple(items)
+
+
+def parse_claims(data: Mapping[str, Any]) -> tuple[Claim, ...]:
+    """Return all claims of a `claims.toml`; ValueError names the claim at fault."""
+    groups = data.get("groups", {})
+    claims = tuple(c for family in data.get("claim", ()) for c in _expand(family, groups))
+    ids = [c.id for c in claims]
+    if twice := {i for i in ids if ids.count(i) > 1}:
+        raise ValueError(f"paper/claims.toml: claim '{min(twice)}' appears twice")
+    return claims
+
+
+@cache
+def load_claims() -> tuple[Claim, ...]:
+    """Return the claims ledger, in the order of the paper."""
+    return parse_claims(read_toml("claims"))
+
+
+@cache
+def load_by_eye() -> tuple[ByEye, ...]:
+    """Return the statements about pictures, which are shown but not counted."""
+    return tuple(build(ByEye, c, "paper/claims.toml") for c in read_toml("claims")["by_eye"])
+
+
+def evaluate_on_paper(claim: Claim, tables: Mapping[str, Table] | None = None) -> Verdict:
+    """Return whether the paper's own printed numbers bear the claim out."""
+    if claim.check.type in ("sum", "equal"):
+        return evaluate_parameters(claim.check, load_parameters())
+    return evaluate(claim.check, PaperNumbers.of(load_tables() if tables is None else tables))
+
+
+def evaluate_on_results(claim: Claim, results: Mapping[str, Sequence[Result]]) -> Verdict:
+    """Return whether our result files (experiment -> runs) bear the claim out.
+
+    Smoke runs never count. All experiments of a claim are taken from one profile and protocol.
+    """
+    if not claim.experiments:
+        return Verdict("not run", "concerns the text alone, no experiment")
+    numbers = ResultNumbers.of(results, claim.experiments)
+    if isinstance(numbers, str):
+        return Verdict("not run", numbers)
+    return evaluate(claim.check, numbers)
+
+
+def load_ledger(path: Path = LEDGER) -> dict[str, dict[str, str]]:
+    """Return the expected verdicts (`paper` and `results`) by claim id."""
+    return tomllib.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+
+def update_ledger(results: Mapping[str, Sequence[Result]], path: Path = LEDGER) -> list[str]:
+    """Write the present verdicts to the ledger and return the ids whose verdict changed."""
+    before = load_ledger(path)
+    lines = ["# Written by `csbsr.reproduce.claims.update_ledger`; do not edit by hand."]
+    for claim in load_claims():
+        paper, ours = evaluate_on_paper(claim), evaluate_on_results(claim, results)
+        lines += ["", f"[{claim.id}]"]
+        lines += [f'paper = "{paper.verdict}"', f'results = "{ours.verdict}"']
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    after = load_ledger(path)
+    return sorted(key for key in {*before, *after} if before.get(key) != after.get(key))
