@@ -5,6 +5,8 @@ from typing import NamedTuple
 import numba
 import numpy as np
 
+from csbsr.data.noise import Field, cells, power_law
+
 STEP = 1.0
 """Pixels between two points of a path."""
 REACH = 9
@@ -27,6 +29,13 @@ class CrackMap(NamedTuple):
     dark: np.ndarray  # darkness of the nearest piece of crack, 0..1
 
 
+def no_cracks(size: int) -> CrackMap:
+    """The map of a surface without cracks."""
+    return CrackMap(
+        np.full((size, size), -float(REACH), np.float32), np.zeros((size, size), np.float32)
+    )
+
+
 def draw_cracks(
     rng: np.random.Generator, size: int, rough: np.ndarray, share: float, width: float
 ) -> CrackMap:
@@ -34,54 +43,66 @@ def draw_cracks(
 
     `rough` (size, size) of variance 1 frays the edges; `width` is the typical width in pixels.
     """
-    inside = np.full((size, size), -float(REACH), np.float32)
-    dark = np.zeros((size, size), np.float32)
-    for _ in range(12):
-        trial = inside.copy(), dark.copy()
-        for path in _crack(rng, size, width):
+    fray = rough * np.float32(min(0.8, 0.22 * width))
+    if rng.random() < 0.08:
+        return _network(rng, size, share, width, fray)
+    field = no_cracks(size)
+    angle = rng.choice([0.0, np.pi / 2, rng.uniform(0, np.pi)], p=[0.4, 0.4, 0.2])
+    for attempt in range(60):
+        trial = CrackMap(field.inside.copy(), field.dark.copy())
+        for path in _crack(rng, size, width, angle + rng.normal(0, 0.2)):
             _stamp(*trial, *path)
-        edge = trial[0] + rough * np.float32(min(0.9, 0.25 * width))
-        covered = np.count_nonzero(edge > 0) / edge.size
-        if covered > 2 * share:
+        covered = np.count_nonzero(trial.inside + fray > 0) / rough.size
+        if covered > 2 * share and attempt < 59:
             width *= 0.8
             continue
-        inside, dark = trial
+        field = trial
         if covered >= share:
             break
-    return CrackMap(inside + rough * np.float32(min(0.9, 0.25 * width)), dark)
+        if rng.random() < 0.4:  # the next crack crosses this one
+            angle += np.pi / 2
+    return CrackMap(field.inside + fray, field.dark)
 
 
-def _crack(rng: np.random.Generator, size: int, width: float) -> list[Path]:
+def _network(
+    rng: np.random.Generator, size: int, share: float, width: float, fray: Field
+) -> CrackMap:
+    """Alligator cracking: a net of cracks round plates, over a part of the surface."""
+    bend = power_law(rng, size, 1.2, shortest=4)
+    where, wide = power_law(rng, size, 1.5, shortest=24)
+    plates = cells(rng, size, size * rng.uniform(0.12, 0.25), bend, rng.uniform(3, 6))
+    half = width * (0.35 + 0.08 * wide + 0.3 * where)
+    while True:
+        inside = np.minimum(half, 0.6 * width) + 0.5 * fray - plates.edge
+        if np.count_nonzero(inside > 0) < 1.8 * share * inside.size:
+            break
+        half = half - np.float32(0.15)
+    inside = np.maximum(inside, -REACH).astype(np.float32)
+    return CrackMap(inside, np.clip(0.75 + 0.1 * wide, 0.3, 1).astype(np.float32))
+
+
+def _crack(rng: np.random.Generator, size: int, width: float, angle: float) -> list[Path]:
     """One crack from border to border, or ending in a tip, with its branches."""
-    angle = rng.choice([0.0, np.pi / 2, rng.uniform(0, np.pi)], p=[0.35, 0.35, 0.3])
-    angle += rng.normal(0, 0.15)
+    toward = np.array([np.sin(angle), np.cos(angle)])
     centre = rng.uniform(0.2, 0.8, 2) * size
-    reach = size * 1.6
-    start = centre - 0.5 * reach * np.array([np.sin(angle), np.cos(angle)])
     ends = rng.random() < 0.3
-    trunk = _walk(rng, start, angle, reach * (rng.uniform(0.5, 0.7) if ends else 1.0), width, ends)
+    reach = size * (rng.uniform(0.75, 1.1) if ends else 1.7)
+    bend = rng.uniform(0.1, 0.3), rng.uniform(0.25, 0.75)
+    trunk = _walk(rng, centre - 0.8 * size * toward, angle, reach, width, bend, ends)
     paths = [trunk]
-    for generation in range(2):
-        for parent in list(paths[-3:]):
-            for _ in range(rng.poisson(1.6 if generation == 0 else 0.5)):
-                at = rng.integers(len(parent.y) // 6, len(parent.y) * 5 // 6)
-                if not (0 <= parent.y[at] < size and 0 <= parent.x[at] < size):
-                    continue
-                before = max(at - 12, 0)
-                heading = np.arctan2(
-                    parent.y[at] - parent.y[before], parent.x[at] - parent.x[before]
-                )
-                turn = rng.choice([-1, 1]) * rng.uniform(0.5, 1.4)
-                paths.append(
-                    _walk(
-                        rng,
-                        np.array([parent.y[at], parent.x[at]]),
-                        heading + turn,
-                        size * rng.uniform(0.12, 0.6),
-                        2 * parent.half[at] * rng.uniform(0.35, 0.8),
-                        True,
-                    )
-                )
+    branches = rng.poisson(1.3)
+    for _ in range(branches):
+        parent = paths[rng.integers(len(paths))]
+        at = rng.integers(len(parent.y) // 6, len(parent.y) * 5 // 6)
+        start = np.array([parent.y[at], parent.x[at]])
+        if not (0 <= start.min() and start.max() < size):
+            continue
+        before = max(at - 25, 0)
+        along = start - np.array([parent.y[before], parent.x[before]])
+        heading = np.arctan2(*along) + rng.choice([-1, 1]) * rng.uniform(0.45, 1.5)
+        length = size * rng.uniform(0.15, 0.9)
+        half = parent.half[at] * rng.uniform(0.4, 0.85)
+        paths.append(_walk(rng, start, heading, length, 2 * half, bend, True))
     return paths
 
 
@@ -91,20 +112,21 @@ def _walk(
     angle: float,
     length: float,
     width: float,
+    bend: tuple[float, float],
     tip: bool,
 ) -> Path:
     """A jagged walk: slow drift of the heading, plus kinks at random places along the way."""
     n = max(int(length / STEP), 8)
-    jagged = rng.uniform(0.35, 0.8)
-    heading = angle + 0.3 * _slow(rng, n, 90) + jagged * _steps(rng, n, rng.uniform(6, 16))
-    heading += 0.35 * _steps(rng, n, 3)
+    heading = angle + bend[0] * _slow(rng, n, 120)
+    heading += bend[1] * (0.8 * _steps(rng, n, 14) + 0.6 * _steps(rng, n, 5))
     y = start[0] + np.cumsum(np.sin(heading)) * STEP
     x = start[1] + np.cumsum(np.cos(heading)) * STEP
-    half = 0.5 * width * np.exp(0.35 * _slow(rng, n, 60) + 0.25 * _slow(rng, n, 10))
+    half = 0.5 * width * np.exp(0.3 * _slow(rng, n, 80) + 0.3 * _slow(rng, n, 9))
     if tip:
-        half *= np.clip((n - np.arange(n)) / (0.7 * n), 0, 1) ** 0.6
-    dark = np.clip(0.8 + 0.15 * _slow(rng, n, 40), 0.3, 1)
-    return Path(*(v.astype(np.float32) for v in (y, x, np.maximum(half, 0.55), dark)))
+        half *= np.clip((n - np.arange(n)) / (0.8 * n), 0, 1) ** 0.7
+    dark = 0.85 + 0.12 * _slow(rng, n, 40) + 0.06 * _slow(rng, n, 5)
+    dark = np.clip(dark, 0.3, 1) * np.clip(half / 0.8, 0.5, 1)  # hairlines are shallow
+    return Path(*(v.astype(np.float32) for v in (y, x, np.maximum(half, 0.5), dark)))
 
 
 def _slow(rng: np.random.Generator, n: int, length: float) -> np.ndarray:

@@ -4,114 +4,113 @@ from typing import NamedTuple
 
 import numpy as np
 
-from csbsr.data.noise import Field, cells, power_law, white
+from csbsr.data.noise import Field, another, cells, power_law, white
 
 
 class Surface(NamedTuple):
-    """What a wall or road is made of."""
+    """What a wall or road looks like in even light; fields are (H, W) float32."""
 
-    colour: np.ndarray  # (H, W, 3) float32, reflectance 0..1
-    height: np.ndarray  # (H, W) float32, pixels
+    value: Field  # reflectance, about 0..1
+    mix: Field  # 0..1: how much of the second colour
+    colours: np.ndarray  # (2, 3) the two colours, near 1
+    height: Field  # relief in pixels
+    rough: Field  # variance 1; frays the edges of cracks
     crack_width: float  # typical width of its cracks in pixels
-    rough: Field  # variance 1, frays the edges of cracks
 
 
 def random_surface(rng: np.random.Generator, size: int) -> Surface:
-    """Return concrete, plaster, asphalt, or brickwork, drawn by their share among photographs."""
-    kind = rng.choice(4, p=[0.34, 0.24, 0.32, 0.10])
+    """Return concrete, plaster, asphalt or brickwork, each as often as among photographs."""
+    kind = rng.choice(4, p=[0.36, 0.24, 0.31, 0.09])
     return (concrete, plaster, asphalt, brickwork)[kind](rng, size)
 
 
 def concrete(rng: np.random.Generator, size: int) -> Surface:
-    """Cast concrete: mottled grey, fine grain, pores, sometimes exposed pebbles."""
-    mottle, cloud = power_law(rng, size, 1.5)
-    grain, rough = power_law(rng, size, 0.6, shortest=2.5)
-    tone = rng.uniform(0.4, 0.72)
-    value = tone * (1 + 0.045 * mottle + 0.05 * grain + 0.03 * cloud)
-    height = 0.25 * grain + 0.5 * mottle
-    tint = tone_tint(rng, 0.05)
-    colour = value[..., None] * tint
-    pores = cells(rng, size, rng.uniform(16, 40), (rough, grain), 1.5)
-    hole = (pores.radius < 1 + 3.5 * np.maximum(pores.value - 0.6, 0)) & (pores.value > 0.6)
-    colour[hole] *= rng.uniform(0.4, 0.7)
+    """Cast concrete: mottled grey, fine grain, pores, often pebbles, sometimes brushed."""
+    mottle, cloud = power_law(rng, size, 1.4, shortest=12)
+    brushed = rng.random() < 0.25
+    grain, rough = power_law(rng, size, rng.choice([0.4, 0.6, 0.8]), 2.4, 5.0 if brushed else 1.0)
+    if brushed and rng.random() < 0.5:
+        grain, rough = grain.T.copy(), rough.T.copy()
+    coarse = rng.uniform(0.03, 0.08)
+    value = 1 + 0.05 * mottle + coarse * grain
+    height = rng.uniform(0.3, 0.9) * grain + 0.4 * mottle
+    spots = cells(rng, size, rng.uniform(9, 26), (rough, grain), 0.9)
+    size_of = another(spots.value, 7.13)
+    pores = rng.uniform(0.02, 0.2)
+    hole = (spots.value < pores) & (spots.radius < 0.8 + 2.6 * size_of**2)
+    np.multiply(value, rng.uniform(0.35, 0.65), out=value, where=hole)
     height[hole] -= 1.5
-    if rng.random() < 0.4:
-        stone = cells(rng, size, rng.uniform(7, 14), (rough, grain), 1.2)
-        shown = (stone.value < rng.uniform(0.15, 0.45)) & (stone.edge > 1)
-        shade = 0.75 + 0.9 * (stone.value * 7 % 1)
-        colour[shown] *= shade[shown][:, None].astype(np.float32)
-    return Surface(colour, height, rng.uniform(2.0, 7.0), rough)
+    if rng.random() < 0.5:
+        pebbles = (spots.value > 1 - rng.uniform(0.1, 0.5)) & (spots.edge > 1.2 + 3 * size_of)
+        np.multiply(value, 0.72 + 0.6 * another(spots.value, 31.7), out=value, where=pebbles)
+    mix = np.clip(0.5 + 0.22 * cloud + 0.1 * mottle, 0, 1)
+    return Surface(value, mix, greys(rng, 0.03), height, rough, rng.uniform(2.0, 6.5))
 
 
 def plaster(rng: np.random.Generator, size: int) -> Surface:
     """Painted plaster: bumps of a roller or trowel under an even coat of paint."""
-    cloud, _ = power_law(rng, size, 1.6)
-    bumps, rough = power_law(rng, size, 0.4, shortest=rng.uniform(5, 12))
+    cloud, mottle = power_law(rng, size, 1.6, shortest=12)
+    bumps, rough = power_law(rng, size, rng.choice([0.3, 0.6, 0.9]), rng.choice([3, 5, 8, 11]))
+    paints = np.array(
+        [(1.02, 1.0, 0.96), (1.0, 1.0, 1.0), (1.1, 1.0, 0.83), (0.97, 1.0, 1.03),
+         (0.72, 0.9, 1.35), (1.2, 0.96, 0.86), (0.97, 1.03, 0.96)], np.float32
+    )  # fmt: skip
+    paint = paints[rng.choice(7, p=[0.3, 0.3, 0.12, 0.12, 0.04, 0.06, 0.06])]
+    worn = paint * 0.4 + 0.6 * greys(rng, 0.02)[0]
     grain = white(rng, size)
-    paints = [
-        (0.80, 0.79, 0.76),
-        (0.62, 0.63, 0.63),
-        (0.78, 0.72, 0.58),
-        (0.42, 0.45, 0.46),
-        (0.35, 0.42, 0.62),
-        (0.70, 0.58, 0.52),
-        (0.66, 0.70, 0.66),
-    ]
-    paint = np.array(paints[rng.choice(7, p=[0.3, 0.25, 0.15, 0.12, 0.05, 0.06, 0.07])])
-    paint = paint * rng.uniform(0.85, 1.1) * tone_tint(rng, 0.02)
-    value = 1 + 0.025 * cloud + 0.012 * grain
-    colour = value[..., None] * paint.astype(np.float32)
-    return Surface(colour, rng.uniform(0.4, 1.3) * bumps, rng.uniform(1.5, 5.0), rough)
+    value = 1 + 0.03 * cloud + 0.015 * grain + 0.01 * bumps
+    mix = np.clip(0.2 + 0.2 * mottle, 0, 1)
+    height = rng.uniform(0.2, 0.9) * bumps + 0.3 * grain
+    return Surface(value, mix, np.stack([paint, worn]), height, rough, rng.uniform(1.6, 5.0))
 
 
 def asphalt(rng: np.random.Generator, size: int) -> Surface:
-    """Asphalt: angular stones of many greys in a dark binder."""
-    warp = power_law(rng, size, 0.8, shortest=4)
-    cloud, rough = power_law(rng, size, 1.2, shortest=3)
-    pitch = rng.choice([rng.uniform(3.5, 6), rng.uniform(7, 16)], p=[0.55, 0.45])
-    stone = cells(rng, size, pitch, warp, 0.08 * pitch)
-    small = cells(rng, size, 3.2, warp, 0.2)
-    dark, light = rng.uniform(0.16, 0.34), rng.uniform(0.45, 0.8)
-    level = (stone.value * 5 % 1) ** rng.uniform(1.0, 2.5)
-    shown = np.clip((stone.edge - 0.12 * pitch) / 1.2, 0, 1) * (stone.value > rng.uniform(0.0, 0.5))
-    binder = dark * (0.7 + 0.7 * small.value)
-    value = binder * (1 - shown) + (dark + (light - dark) * level) * shown
-    value *= 1 + 0.06 * cloud
-    height = np.minimum(stone.edge, 0.35 * pitch) * shown * 0.6 + 0.4 * small.edge
-    tint = tone_tint(rng, 0.05) + 0.06 * (stone.value - 0.5)[..., None] * np.array([1, 0, -1])
-    colour = value[..., None] * tint
-    return Surface(colour.astype(np.float32), height, rng.uniform(3.0, 8.0), rough)
+    """Asphalt: angular stones of many greys in a dark binder, fine or coarse."""
+    bend = power_law(rng, size, 0.8, shortest=4)
+    cloud, worn = power_law(rng, size, 1.3, shortest=12)
+    pitch = rng.uniform(3.2, 6) if rng.random() < 0.6 else rng.uniform(6, 15)
+    stone = cells(rng, size, pitch, bend, 0.1 * pitch)
+    contrast = rng.uniform(0.35, 0.9)
+    shade = another(stone.value, 5.31)
+    shade *= shade if rng.random() < 0.5 else 1
+    exposed = rng.uniform(0.45, 0.95) + 0.12 * worn  # traffic wears the binder off the stones
+    shown = np.clip((stone.edge - 0.09 * pitch) / (0.1 * pitch), 0, 1) * (stone.value < exposed)
+    grain = white(rng, size)
+    value = 1 + 0.07 * cloud + 0.1 * grain + shown * contrast * (1.5 * shade - 0.3)
+    height = np.minimum(stone.edge, 0.3 * pitch) * shown + 0.25 * grain + 0.4 * bend[0]
+    mix = another(stone.value, 3.7)
+    return Surface(value, mix, greys(rng, 0.03), height, bend[1], rng.uniform(2.5, 7.5))
 
 
 def brickwork(rng: np.random.Generator, size: int) -> Surface:
-    """Bricks in running bond with mortar joints."""
-    warp = power_law(rng, size, 1.4)
-    grain, rough = power_law(rng, size, 0.7)
-    long, tall = rng.uniform(110, 190), rng.uniform(38, 64)
-    joint = rng.uniform(3, 6)
-    yy, xx = np.mgrid[:size, :size].astype(np.float32)
-    y = yy + 0.8 * warp[0] + rng.uniform(0, tall)
+    """Bricks in running bond with mortar joints, soiled and slightly out of line."""
+    bend = power_law(rng, size, 1.2, shortest=12)
+    grain, rough = power_law(rng, size, 0.8, shortest=3)
+    long, tall = rng.uniform(110, 200), rng.uniform(36, 66)
+    joint = rng.uniform(3, 7)
+    axis = np.arange(size, dtype=np.float32)
+    y = axis[:, None] + 1.2 * bend[0] + rng.uniform(0, tall)
     row = np.floor(y / tall)
-    x = xx + 0.8 * warp[1] + row % 2 * long / 2 + rng.uniform(0, long)
+    x = axis[None, :] + 1.5 * bend[1] + row % 2 * (long / 2) + rng.uniform(0, long)
     column = np.floor(x / long)
     dy, dx = y - row * tall, x - column * long
-    edge = (
-        np.minimum(np.minimum(dy, tall - dy), np.minimum(dx, long - dx)) - joint / 2 + 0.5 * rough
-    )
-    brick = np.clip(edge / 1.5, 0, 1)[..., None]
-    value = np.sin(row * 12.9898 + column * 78.233 + rng.uniform(0, 9)) * 43758.5 % 1
-    base = np.array([(0.52, 0.28, 0.21), (0.60, 0.42, 0.30), (0.66, 0.62, 0.55)][rng.integers(3)])
-    mortar = np.array([0.62, 0.60, 0.56]) * rng.uniform(0.7, 1.1)
-    texture = (1 + 0.07 * grain + 0.04 * warp[0])[..., None]
-    colour = (base * (0.8 + 0.4 * value[..., None]) * brick + mortar * (1 - brick)) * texture
-    height = np.clip(edge, -2, 1.5) * 0.8 + 0.3 * grain
-    return Surface(colour.astype(np.float32), height, rng.uniform(2.5, 6.0), rough)
+    edge = np.minimum(np.minimum(dy, tall - dy), np.minimum(dx, long - dx))
+    edge = edge - joint / 2 + 0.5 * rough + 0.5 * bend[1]
+    brick = np.clip(edge / 1.5, 0, 1)
+    fired = np.sin(row * 12.9898 + column * 78.233 + rng.uniform(0, 9)) * 43758.5 % 1
+    value = 1 + 0.05 * grain + 0.1 * bend[0] + brick * (0.32 * fired - 0.35)
+    clays = np.array([(1.28, 0.92, 0.8), (1.18, 0.97, 0.83), (1.06, 1.0, 0.9)], np.float32)
+    colours = np.stack([np.float32([1.02, 1.0, 0.95]), clays[rng.integers(3)]])
+    height = np.clip(edge, -2, 1.5) + 0.5 * grain
+    mix = np.clip(brick * (0.85 + 0.15 * grain), 0, 1.1)
+    return Surface(value, mix, colours, height, rough, rng.uniform(2.5, 6.0))
 
 
-def tone_tint(rng: np.random.Generator, spread: float) -> np.ndarray:
-    """A nearly neutral colour (3,), warm or cold."""
-    warm = rng.normal(0, spread)
-    return np.array([1 + warm, 1 + rng.normal(0, spread / 4), 1 - warm], np.float32)
+def greys(rng: np.random.Generator, spread: float) -> np.ndarray:
+    """Two nearly neutral colours (2, 3), warmer or colder."""
+    warm = rng.normal(0.01, 0.6 * spread) + np.array([[-spread], [spread]])
+    green = rng.normal(0, spread / 5, (2, 1))
+    return np.concatenate([1 + warm, 1 + green, 1 - warm], axis=1).astype(np.float32)
 
 
 def natural_texture(rng: np.random.Generator, size: int) -> np.ndarray:

@@ -7,10 +7,12 @@ photographed. Image i is a function of (seed, split, i) alone.
 import numba
 import numpy as np
 
-from csbsr.data.crack_paths import CrackMap, draw_cracks
+from csbsr.data.clutter import light, soil, wire
+from csbsr.data.crack_paths import CrackMap, draw_cracks, no_cracks
 from csbsr.data.cracks import CrackFolder
 from csbsr.data.memory import Memory
-from csbsr.data.surfaces import random_surface
+from csbsr.data.noise import Field, white
+from csbsr.data.surfaces import Surface, random_surface
 
 VERSION = 1
 """Raised whenever the pictures change, because results depend on them."""
@@ -51,29 +53,22 @@ class SyntheticCracks:
 
 def crack_photograph(rng: np.random.Generator, size: int) -> tuple[np.ndarray, np.ndarray]:
     """Return one picture (3, size, size) uint8 and its mask (1, size, size) bool."""
-    surface = random_surface(rng, size)
-    empty = rng.random() < CRACK_FREE
-    share = 0.0 if empty else float(np.clip(rng.lognormal(np.log(0.014), 0.5), 0.006, 0.028))
-    if empty:
-        crack = CrackMap(np.full((size, size), -9, np.float32), np.zeros((size, size), np.float32))
+    surface = soil(rng, random_surface(rng, size))
+    if rng.random() < CRACK_FREE:
+        crack = no_cracks(size)
     else:
+        share = float(np.clip(rng.lognormal(np.log(0.013), 0.5), 0.006, 0.028))
         width = surface.crack_width * min(1.0, max(size / 448, 0.4) ** 0.5)
         crack = draw_cracks(rng, size, surface.rough, share, width)
-    light = _illumination(rng, size)
-    angle, slant = rng.uniform(0, 2 * np.pi), rng.uniform(0.08, 0.3)
-    picture = _photograph(
-        surface.colour,
-        surface.height.astype(np.float32),
-        crack.inside,
-        crack.dark,
-        light,
-        np.float32(slant * np.sin(angle)),
-        np.float32(slant * np.cos(angle)),
-        np.float32(rng.uniform(0.0, 0.25)),
-    )
-    noise = rng.standard_normal((size, size, 3), dtype=np.float32)
-    picture = _expose(picture, noise, np.float32(rng.uniform(0.004, 0.02)))
-    return picture, crack.inside[None] > 0
+    brightness = light(rng, size)
+    picture = _render(rng, surface, crack, brightness)
+    if rng.random() < 0.06:
+        cover, shadow = wire(rng, size)
+        tone = np.float32(rng.uniform(0.08, 0.3))
+        picture *= (1 - 0.4 * shadow)[..., None]
+        picture += (cover * brightness)[..., None] * (tone - picture)
+        crack = crack._replace(inside=np.where(cover > 0.5, -1, crack.inside))
+    return _camera(rng, picture), crack.inside[None] > 0
 
 
 def open_cracks(
@@ -89,49 +84,59 @@ def open_cracks(
     return CrackFolder(data, split, size, count)
 
 
-def _illumination(rng: np.random.Generator, size: int) -> np.ndarray:
-    """Brightness (size, size): a gradient, a darker rim, now and then the edge of a shadow."""
-    axis = np.linspace(-1, 1, size, dtype=np.float32)
-    y, x = axis[:, None], axis[None, :]
-    angle = rng.uniform(0, 2 * np.pi)
-    ramp = np.float32(np.sin(angle)) * y + np.float32(np.cos(angle)) * x
-    light = 1 + np.float32(rng.uniform(0, 0.22)) * ramp
-    light -= np.float32(rng.uniform(0, 0.12)) * (x * x + y * y)
-    if rng.random() < 0.25:
-        angle = rng.uniform(0, 2 * np.pi)
-        ramp = np.float32(np.sin(angle)) * y + np.float32(np.cos(angle)) * x
-        shadow = np.clip((ramp - rng.uniform(-0.6, 0.6)) / rng.uniform(0.02, 0.2), 0, 1)
-        light *= 1 - np.float32(rng.uniform(0.25, 0.55)) * shadow
-    return light
+def _render(
+    rng: np.random.Generator, surface: Surface, crack: CrackMap, brightness: Field
+) -> np.ndarray:
+    """Light a surface from one side and darken its cracks: (H, W, 3), mean 0.24 to 0.72."""
+    level = float((surface.value * brightness).mean())
+    colours = surface.colours * np.float32(rng.triangular(0.24, 0.5, 0.72) / level)
+    angle, slant = rng.uniform(0, 2 * np.pi), rng.uniform(0.06, 0.24)
+    toward = slant * np.array([np.sin(angle), np.cos(angle)], np.float32)
+    look = np.array([rng.uniform(0.6, 1.0), rng.uniform(0, 0.2), rng.uniform(0, 0.5)], np.float32)
+    fields = (surface.value, surface.mix, surface.height, *crack, brightness)
+    return _shade(*(np.asarray(f, np.float32) for f in fields), colours, toward, look)
+
+
+def _camera(rng: np.random.Generator, picture: np.ndarray) -> np.ndarray:
+    """Slight blur of the lens, noise of the sensor, 8 bits: (3, H, W)."""
+    noise = white(rng, len(picture))
+    blur, sigma = rng.uniform(0.04, 0.12), rng.uniform(0.004, 0.025)
+    return _expose(picture, noise, np.float32(blur), np.float32(sigma))
 
 
 @numba.njit(cache=True, nogil=True, fastmath=True)
-def _photograph(colour, height, inside, dark, light, light_y, light_x, halo):
+def _shade(value, mix, height, inside, dark, brightness, colours, toward, look):
+    """`look`: how dark cracks are, dirt around them, relief of their edges."""
     h, w = height.shape
     out = np.empty((h, w, 3), np.float32)
     for i in range(h):
+        a = min(i + 1, h - 1)
         for j in range(w):
-            a, b = min(i + 1, h - 1), min(j + 1, w - 1)
+            b = min(j + 1, w - 1)
             m = inside[i, j]
-            cover = min(max(0.5 + m * 0.7, 0.0), 1.0)
-            slope = light_y * (height[a, j] - height[i, j]) + light_x * (
-                height[i, b] - height[i, j]
-            )
-            if m > -3:
-                deep = min(max(m, -0.5), 2.0)
-                slope -= light_y * (min(max(inside[a, j], -0.5), 2.0) - deep)
-                slope -= light_x * (min(max(inside[i, b], -0.5), 2.0) - deep)
-            bright = light[i, j] * min(max(1 + slope, 0.4), 1.8)
-            depth = min(max(m * 0.35, 0.0), 1.0)
-            bright *= 1 - cover * dark[i, j] * (0.6 + 0.35 * depth)
-            bright *= 1 - halo * np.exp(min(m, 0.0) * 0.4)
+            slope = toward[0] * (height[a, j] - height[i, j])
+            slope += toward[1] * (height[i, b] - height[i, j])
+            light = value[i, j] * brightness[i, j]
+            if m > -8:
+                if m < 1:  # the edge is worn round: bright towards the light, dark behind
+                    round_ = look[2] * np.exp(-((m + 0.7) ** 2))
+                    slope -= 4 * round_ * toward[0] * (inside[a, j] - m)
+                    slope -= 4 * round_ * toward[1] * (inside[i, b] - m)
+                cover = min(max(np.float32(0.5) + m * np.float32(0.6), 0), 1)
+                deep = np.float32(0.55) + np.float32(0.4) * min(max(m * np.float32(0.4), 0), 1)
+                full = min(max(m * np.float32(0.25), 0), 1)  # wide cracks are black inside
+                depth = dark[i, j] * deep * look[0]
+                light *= 1 - cover * (depth + full * (np.float32(0.97) - depth))
+                light *= 1 - look[1] * np.exp(min(m, 0) * np.float32(0.4))
+            light *= min(max(1 + slope, np.float32(0.45)), np.float32(1.7))
             for c in range(3):
-                out[i, j, c] = colour[i, j, c] * bright
+                tint = colours[0, c] + mix[i, j] * (colours[1, c] - colours[0, c])
+                out[i, j, c] = max(light, 0) * tint
     return out
 
 
 @numba.njit(cache=True, nogil=True, fastmath=True)
-def _expose(picture, noise, sigma):
+def _expose(picture, noise, blur, sigma):
     h, w, _ = picture.shape
     out = np.empty((3, h, w), np.uint8)
     for i in range(h):
@@ -139,13 +144,16 @@ def _expose(picture, noise, sigma):
         for j in range(w):
             left, right = max(j - 1, 0), min(j + 1, w - 1)
             for c in range(3):
-                side = (
-                    picture[up, j, c]
-                    + picture[down, j, c]
-                    + picture[i, left, c]
-                    + picture[i, right, c]
+                side = picture[up, j, c] + picture[down, j, c]
+                side += picture[i, left, c] + picture[i, right, c]
+                v = (1 - 4 * blur) * picture[i, j, c] + blur * side
+                # one noise field serves for brightness and, displaced, for colour
+                n = (
+                    noise[i, j]
+                    + np.float32(0.5) * noise[(i + 17 * c + 5) % h, (j + 29 * c + 7) % w]
                 )
-                value = 0.6 * picture[i, j, c] + 0.1 * side
-                value += sigma * noise[i, j, c] * np.sqrt(max(value, 0.05))
-                out[c, i, j] = np.uint8(min(max(value, 0.0), 1.0) * 255 + 0.5)
+                v += sigma * n * np.sqrt(max(v, np.float32(0.05)))
+                if v > np.float32(0.8):  # highlights are compressed, not clipped
+                    v = 1 - np.float32(0.2) * np.exp((np.float32(0.8) - v) * 5)
+                out[c, i, j] = np.uint8(max(v, 0) * np.float32(255) + np.float32(0.5))
     return out
