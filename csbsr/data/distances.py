@@ -11,6 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+NONE = 2**30
+"""Stands for a distance that does not exist; longer than any image."""
+
 
 def signed_distance(mask: np.ndarray) -> np.ndarray:
     """Return the signed Euclidean distance to the cracks of one mask, in pixels.
@@ -51,63 +54,81 @@ def signed_distances(masks: Tensor) -> Tensor:
 def _signed_distance(mask: np.ndarray) -> np.ndarray:
     """Return the signed distance of a mask that holds both classes."""
     height, width = mask.shape
-    far = height + width  # longer than any distance in the image
-    column = _column_distance(mask, far)
+    column = _column_distance(mask)
     signed = np.empty((height, width), np.float64)
-    sites = np.empty(width, np.int64)  # columns whose parabolas form the lower envelope
-    starts = np.empty(width, np.int64)  # first pixel at which each of them is the lowest
+    square = np.empty(width, np.int64)  # squared distances of one row
+    envelope = np.empty((3, width + 2), np.int64)
     for y in range(height):
-        row, g = mask[y], column[y]
         left = 0
         while left < width:
-            inside = row[left]
             right = left + 1
-            while right < width and row[right] == inside:
+            while right < width and mask[y, right] == mask[y, left]:
                 right += 1
-            # The run is left..right-1; the pixels beside it are of the other class (distance 0).
-            first, last = max(left - 1, 0), min(right, width - 1)
-            top = -1
-            for x in range(first, last + 1):
-                height_x = g[x] * g[x] if left <= x < right else 0
-                if height_x >= far * far:
-                    continue
-                start = left
-                while top >= 0:
-                    u = sites[top]
-                    height_u = g[u] * g[u] if left <= u < right else 0
-                    start = 1 + (x * x - u * u + height_x - height_u) // (2 * (x - u))
-                    if start > starts[top]:
-                        break
-                    top -= 1
-                if top < 0:
-                    start = left
-                if start < right:
-                    top += 1
-                    sites[top], starts[top] = x, max(start, left)
-            for x in range(right - 1, left - 1, -1):
-                while starts[top] > x:
-                    top -= 1
-                u = sites[top]
-                square = (x - u) * (x - u) + (g[u] * g[u] if left <= u < right else 0)
-                if not inside:
-                    signed[y, x] = np.sqrt(square)
-                else:
-                    signed[y, x] = -np.sqrt(square) if square > 1 else 0.0
+            _run_distance(column[y], left, right, envelope, square)
             left = right
+        for x in range(width):  # on its own, so that the compiler vectorises the roots
+            root = np.sqrt(np.float64(square[x]))
+            inside = -root if square[x] > 1 else 0.0
+            signed[y, x] = inside if mask[y, x] else root
     return signed
 
 
 @numba.njit(cache=True, nogil=True)
-def _column_distance(mask: np.ndarray, far: int) -> np.ndarray:
-    """Return each pixel's distance along its column to the nearest pixel of the other class."""
+def _run_distance(
+    column: np.ndarray, left: int, right: int, envelope: np.ndarray, square: np.ndarray
+) -> None:
+    """Fill square[left:right], a run of equal pixels between two pixels of the other class.
+
+    The squared distance at x is the least of (x - u)^2 + column[u]^2 over the columns u of the
+    run and its two neighbours: the lower envelope of parabolas. `envelope` holds, from left to
+    right, the apex of each parabola of the envelope, its height, and where it begins.
+    """
+    width = len(column)
+    apex, level, begin = envelope
+    top = -1
+    if left > 0:
+        top = 0
+        apex[0], level[0], begin[0] = left - 1, 0, left
+    for x in range(left, min(right + 1, width)):
+        here = np.int64(column[x]) ** 2 if x < right else 0
+        if column[x] == NONE and x < right:
+            continue
+        start = left
+        while top >= 0:
+            u = apex[top]
+            # From the pixel after the crossing on, the parabola of x is below that of u. Both
+            # numbers are far below 2^53, so the floor of the quotient is exact.
+            crossing = np.float64(x * x - u * u + here - level[top]) / np.float64(2 * (x - u))
+            start = 1 + np.int64(np.floor(crossing))
+            if start > begin[top]:
+                break
+            top -= 1
+        if top < 0:
+            start = left
+        if start < right:
+            top += 1
+            apex[top], level[top], begin[top] = x, here, start
+    end = right
+    for i in range(top, -1, -1):
+        for x in range(begin[i], end):
+            square[x] = (x - apex[i]) ** 2 + level[i]
+        end = begin[i]
+
+
+@numba.njit(cache=True, nogil=True)
+def _column_distance(mask: np.ndarray) -> np.ndarray:
+    """Return each pixel's distance along its column to the nearest pixel of the other class.
+
+    NONE where the column has no such pixel.
+    """
     height, width = mask.shape
-    distance = np.empty((height, width), np.int64)
+    distance = np.empty((height, width), np.int32)
     for x in range(width):
-        distance[0, x] = far
+        distance[0, x] = NONE
     for y in range(1, height):
         for x in range(width):
             same = mask[y, x] == mask[y - 1, x]
-            distance[y, x] = min(distance[y - 1, x] + 1, far) if same else 1
+            distance[y, x] = min(distance[y - 1, x] + 1, NONE) if same else 1
     for y in range(height - 2, -1, -1):
         for x in range(width):
             below = distance[y + 1, x] + 1 if mask[y, x] == mask[y + 1, x] else 1

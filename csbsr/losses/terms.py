@@ -125,8 +125,10 @@ def normalise_signed_distance(distance: Tensor) -> Tensor:
 
     The released code's normalisation to [-1, 1]; a side without any extent stays 0.
     """
-    outside, inside = distance.clamp(min=0), (-distance).clamp(min=0)
-    return _by_maximum(outside) - _by_maximum(inside)
+    largest = distance.amax(PIXELS, keepdim=True)  # (B, 1, 1, 1)
+    deepest = -distance.amin(PIXELS, keepdim=True)
+    deepest = deepest.masked_fill(deepest == 0, 1)
+    return distance / torch.where(distance > 0, largest, deepest)
 
 
 def inverse_class_frequency(crack_fraction: float, pixels: int) -> ClassWeights:
@@ -153,9 +155,3 @@ def two_classes(crack: Tensor) -> Tensor:
 def inverse_area(G: Tensor) -> Tensor:
     """Return w_j = 1 / sum_i G_ij (B, 2) of Eq. (7) and (8); an absent class counts one pixel."""
     return 1 / G.sum(2).clamp(min=1)
-
-
-def _by_maximum(size: Tensor) -> Tensor:
-    """Return non-negative maps divided by each sample's maximum, zeros where that is 0."""
-    maximum = size.amax(PIXELS, keepdim=True)
-    return size / maximum.masked_fill(maximum == 0, 1)
