@@ -3,9 +3,10 @@
     python benchmarks/distances.py [--size 448] [--batch 6] [--repeats 15]
 
 Both run in this process on one thread, in turns, on the same masks; the result is a ratio of
-medians of processor time. "route" is what the authors do per mask: two scipy transforms, the inner boundary by
-dilation and erosion, normalisation by minimum and maximum. "transforms" leaves the boundary out,
-the least that any scipy route needs. The error is the largest difference in float64.
+medians of processor time. "route" is what the authors do per mask: two scipy transforms, the
+inner boundary by dilation and erosion, normalisation by minimum and maximum. "transforms" leaves
+the boundary out, the least that any scipy route needs. The error is the largest difference in
+float64.
 """
 
 import argparse
