@@ -51,15 +51,6 @@ def test_equals_the_released_network(golden, file):
         np.testing.assert_allclose(ours, arrays[name], rtol=0, atol=1e-5, err_msg=name)
 
 
-@pytest.mark.golden
-@pytest.mark.parametrize("name", [name for name in NAMES if not name.startswith("csbsr")])
-def test_lists_exactly_the_authors_keys(golden, name):
-    state, _, meta = golden(name)
-    keys = authors_keys(name)
-    assert len(keys) == len(set(keys))
-    assert set(keys) == {key.removeprefix(meta.get("prefix", "")) for key in state}
-
-
 def test_knows_the_names_of_the_issue():
     assert set(released.names()) == set(NAMES)
     with pytest.raises(ValueError, match=r"'resnet' is unknown; choose from kbpn, "):

@@ -30,7 +30,8 @@ def probability(logits: Tensor) -> Tensor:
 
 def without_autocast(x: Tensor) -> torch.autocast:
     """Context in which operations keep the precision of their inputs, on the device of x."""
-    return torch.autocast(x.device.type, enabled=False)
+    device = "cpu" if x.device.type == "meta" else x.device.type  # meta tensors have no autocast
+    return torch.autocast(device, enabled=False)
 
 
 def check_image(x: Tensor, network: str, minimum: int = 1) -> None:

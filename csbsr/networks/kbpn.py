@@ -124,10 +124,10 @@ class KBPN(nn.Module):
     """KBPN; LR image (B, 3, h, w) in [0, 1], any size -> `KBPNOutput`.
 
     `estimated_kernel` is the side at which the kernel is estimated before it is resized to 21
-    (paper: 21, released: 7). `kernel_head` is "released" (features, global mean) or "log_energy" (from the
-    image itself; see `LogEnergyHead`), which learns the kernel in a short training and by default
-    has no updates after it. `sft` and `update_kernel` switch those parts; `sft_hidden` and
-    `updater_width` narrow them. `plain` computes every constant map at full size: the same
+    (paper: 21, released: 7). `kernel_head` is "released" (features, global mean) or "log_energy"
+    (from the image itself, see `LogEnergyHead`), which learns the kernel in a short training and
+    by default has no updates after it. `sft` and `update_kernel` switch those parts; `sft_hidden`
+    and `updater_width` narrow them. `plain` computes every constant map at full size: the same
     parameters and numbers, only slower. ValueError for sizes that make no network.
     """
 

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from csbsr.networks.blocks import conv_prelu, full_precision, without_autocast
+from csbsr.networks.blocks import check_image, conv_prelu, full_precision, without_autocast
 from csbsr.networks.constant_maps import canvas_of, constant_map, expand_canvas, mean_of_conv
 
 SIDE = 21
@@ -76,7 +76,8 @@ class LogEnergyHead(nn.Module):
             self.mlp[-1].bias.copy_(_mean_gaussian().log())
 
     def forward(self, x: Tensor, features: Tensor) -> Tensor:
-        """Estimate the kernels of images x; the features are not looked at."""
+        """Estimate the kernels of images x; ValueError where a side is below 2 pixels."""
+        check_image(x, "LogEnergyHead", minimum=2)
         maps = self.filters(F.instance_norm(full_precision(x)))  # (B, width, h, w)
         with without_autocast(x):
             energy = full_precision(maps).square().mean((2, 3))
