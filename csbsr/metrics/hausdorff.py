@@ -12,7 +12,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from csbsr.metrics.levels import LevelMap, corner_ranges
-from csbsr.metrics.nearest import MARGIN, disc_offsets, target_elements
+from csbsr.metrics.nearest import MARGIN, disc_offsets, framed_shape, target_elements
 from csbsr.metrics.plain import HALF_DIAGONAL
 from csbsr.metrics.surface import prediction_elements, squared_distances, target_surface
 
@@ -181,7 +181,7 @@ def surface_curves(levels: LevelMap, target: NDArray[np.bool_], percentile: floa
     framed[1:-1, 1:-1] = target
     surface, where, kind = target_surface(framed)
     height, width = surface.shape
-    lowest, highest = corner_ranges(levels.framed, MARGIN, height + 2 * MARGIN, width + 2 * MARGIN)
+    lowest, highest = corner_ranges(levels.framed, MARGIN, *framed_shape(height, width))
     squared = squared_distances(surface)
     forth = prediction_elements(levels.framed, lowest, highest, MARGIN, squared)
     back = target_elements(where, kind, lowest, highest, thresholds, occupied, *disc_offsets())

@@ -15,6 +15,7 @@ from csbsr.metrics.surface import pack
 MARGIN = 4
 """Radius in pixels of the disc, and width of the frame of the maps that it walks over."""
 _UNKNOWN = np.int32(2**30)
+_AWAY = np.int32(20000)  # a site that no corner is near to; squares stay within int32
 
 
 def disc_offsets() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -27,78 +28,97 @@ def disc_offsets() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return di[order].astype(np.int64), dj[order].astype(np.int64), squared[order].astype(np.int64)
 
 
+def framed_shape(rows: int, columns: int) -> tuple[int, int]:
+    """Return the size of a corner map with its frame, rounded up to whole 64 x 64 blocks."""
+    height, width = (-(-(n + 2 * MARGIN) // 64) * 64 for n in (rows, columns))
+    return height, width
+
+
 @njit(cache=True, nogil=True)
-def block_maxima(field, size):
-    """Highest value in each size x size block of a uint8 map."""
-    rows, columns = (field.shape[0] + size - 1) // size, (field.shape[1] + size - 1) // size
+def row_maxima(field):
+    """Highest value in each run of 8 columns of a uint8 map."""
+    rows, columns = field.shape[0], field.shape[1] // 8
+    out = np.empty((rows, columns), np.uint8)
+    for i in range(rows):
+        row, line = field[i], out[i]
+        for j in range(columns):
+            e = row[8 * j : 8 * j + 8]
+            left, right = max(max(e[0], e[1]), max(e[2], e[3])), max(e[4], e[5])
+            line[j] = max(max(left, right), max(e[6], e[7]))
+    return out
+
+
+@njit(cache=True, nogil=True)
+def column_maxima(field):
+    """Highest value in each run of 8 rows of a uint8 map."""
+    rows, columns = field.shape[0] // 8, field.shape[1]
     out = np.zeros((rows, columns), np.uint8)
-    line = np.empty(field.shape[1], np.uint8)
-    for bi in range(rows):
-        line[:] = 0
-        for i in range(bi * size, min((bi + 1) * size, field.shape[0])):
-            row = field[i]
-            for j in range(line.size):
-                line[j] = max(line[j], row[j])
-        for j in range(line.size):
-            out[bi, j // size] = max(out[bi, j // size], line[j])
+    for i in range(8 * rows):
+        row, line = field[i], out[i // 8]
+        for j in range(columns):
+            line[j] = max(line[j], row[j])
     return out
 
 
 @njit(cache=True, nogil=True)
 def _gap(position, start, size):
     """Distance along one axis from a position to the interval [start, start + size)."""
-    if position < start:
-        return start - position
-    return max(position - (start + size - 1), 0)
+    return max(max(start - position, position - (start + size - 1)), 0)
 
 
 @njit(cache=True, nogil=True)
-def _search(field, blocks, supers, gi, gj, top, goal, best, site_i, site_j):
-    """Finish best[top:goal] and its sites: exact squared distances to the sets {field > k}."""
+def _known(gi, gj, top, goal, site_i, site_j, at, limit):
+    """Squared distances at[f] to the sites of level f known from earlier corners, and bounds.
+
+    limit[f] is the least at[f'] with f' >= f: only a nearer corner of level f is of use. It is 0
+    for the levels up to top, which are settled.
+    """
+    for f in range(top + 1, goal + 1):
+        di, dj = np.int32(site_i[f] - gi), np.int32(site_j[f] - gj)
+        at[f] = np.int32(np.int32(di * di) + np.int32(dj * dj))
+    limit[: top + 1] = 0
+    _lower(top, goal, at, limit)
+
+
+@njit(cache=True, nogil=True)
+def _lower(top, goal, at, limit):
     bound = _UNKNOWN
-    for k in range(goal - 1, top - 1, -1):  # the previous corner's sites are still valid sites
-        if site_i[k] >= 0:
-            di, dj = site_i[k] - gi, site_j[k] - gj
-            squared = np.int32(di * di + dj * dj)
-            if squared <= bound:
-                bound = squared
-            else:
-                site_i[k], site_j[k] = site_i[k + 1], site_j[k + 1]
-        best[k] = bound
-    reach = np.int64(np.sqrt(np.float64(best[goal - 1]))) + 1
-    rows, columns = field.shape
-    for si in range(max(gi - reach, 0) // 64, min(gi + reach, rows - 1) // 64 + 1):
-        for sj in range(max(gj - reach, 0) // 64, min(gj + reach, columns - 1) // 64 + 1):
-            f = np.int64(supers[si, sj])
-            if f <= top:
+    for f in range(goal, top, -1):
+        bound = min(bound, at[f])
+        limit[f] = bound
+
+
+@njit(cache=True, nogil=True)
+def _search(field, runs, blocks, supers, gi, gj, goal, limit, at, site_i, site_j):
+    """Finish at[f], which is then exact wherever it is the least of the levels from f."""
+    reach = np.int64(np.sqrt(np.float64(limit[goal]))) + 1
+    rows, columns = supers.shape
+    for si in range(max(gi - reach, 0) // 64, min((gi + reach) // 64 + 1, rows)):
+        di = _gap(gi, si * 64, 64)
+        for sj in range(max(gj - reach, 0) // 64, min((gj + reach) // 64 + 1, columns)):
+            dj = _gap(gj, sj * 64, 64)
+            if di * di + dj * dj >= limit[supers[si, sj]]:
                 continue
-            di, dj = _gap(gi, si * 64, 64), _gap(gj, sj * 64, 64)
-            if di * di + dj * dj >= best[f - 1]:
-                continue
-            for bi in range(si * 8, min(si * 8 + 8, blocks.shape[0])):
-                di = _gap(gi, bi * 8, 8)
-                if di > reach:
-                    continue
-                for bj in range(sj * 8, min(sj * 8 + 8, blocks.shape[1])):
-                    f = np.int64(blocks[bi, bj])
-                    if f <= top:
+            for bi in range(si * 8, si * 8 + 8):
+                block_i = _gap(gi, bi * 8, 8)
+                block_i *= block_i
+                for bj in range(sj * 8, sj * 8 + 8):
+                    block_j = _gap(gj, bj * 8, 8)
+                    block_j *= block_j
+                    if block_i + block_j >= limit[blocks[bi, bj]]:
                         continue
-                    dj = _gap(gj, bj * 8, 8)
-                    if di * di + dj * dj >= best[f - 1]:
-                        continue
-                    for i in range(bi * 8, min(bi * 8 + 8, rows)):
-                        line = field[i]
+                    for i in range(bi * 8, bi * 8 + 8):
                         vertical = (i - gi) * (i - gi)
-                        for j in range(bj * 8, min(bj * 8 + 8, columns)):
-                            f = np.int64(line[j])
-                            if f <= top:
-                                continue
-                            squared = np.int32(vertical + (j - gj) * (j - gj))
-                            k = f - 1
-                            while k >= top and best[k] > squared:
-                                best[k] = squared
-                                site_i[k], site_j[k] = i, j
-                                k -= 1
+                        if vertical + block_j >= limit[runs[i, bj]]:
+                            continue
+                        line = field[i]
+                        for j in range(bj * 8, bj * 8 + 8):
+                            f = line[j]
+                            squared = vertical + (j - gj) * (j - gj)
+                            if squared < limit[f]:
+                                limit[f] = squared
+                                at[f] = squared
+                                site_i[f], site_j[f] = i, j
 
 
 @njit(cache=True, nogil=True)
@@ -126,10 +146,12 @@ def target_elements(where, kind, lowest, highest, levels, top_level, disc_i, dis
         row, source = inverted[i], lowest[i]
         for j in range(row.size):
             row[j] = np.uint8(0) if source[j] == 255 else np.uint8(np.uint8(levels) - source[j])
-    blocks_high, blocks_low = block_maxima(highest, 8), block_maxima(inverted, 8)
-    supers_high, supers_low = block_maxima(blocks_high, 8), block_maxima(blocks_low, 8)
-    sites = np.full((2, 2, 256), -1)
-    best = np.empty(256, np.int32)
+    runs_high, runs_low = row_maxima(highest), row_maxima(inverted)
+    blocks_high, blocks_low = column_maxima(runs_high), column_maxima(runs_low)
+    supers_high = row_maxima(column_maxima(blocks_high))
+    supers_low = row_maxima(column_maxima(blocks_low))
+    sites = np.full((2, 2, 256), -_AWAY, np.int32)
+    limit, at = np.empty(256, np.int32), np.empty(256, np.int32)
     elements = np.empty(16 * where.shape[0] + 256, np.int64)
     count = 0
     stride = highest.shape[1]
@@ -152,24 +174,49 @@ def target_elements(where, kind, lowest, highest, levels, top_level, disc_i, dis
                     break
                 f = np.int64(flat[origin + steps[s]])
                 if f > top:
-                    for k in range(top, f):
-                        site_i[k], site_j[k] = gi + disc_i[s], gj + disc_j[s]
+                    site_i[f], site_j[f] = gi + disc_i[s], gj + disc_j[s]
                     start, stop = (levels - f, levels - top) if inside else (top, f)
                     elements = _append(elements, count, kind[n], disc_squared[s], start, stop)
                     count += 1
                     top = f
             if top >= goal:
                 continue
+            _known(gi, gj, top, goal, site_i, site_j, at, limit)
             if inside:
-                _search(inverted, blocks_low, supers_low, gi, gj, top, goal, best, site_i, site_j)
+                _search(
+                    inverted,
+                    runs_low,
+                    blocks_low,
+                    supers_low,
+                    gi,
+                    gj,
+                    goal,
+                    limit,
+                    at,
+                    site_i,
+                    site_j,
+                )
             else:
-                _search(highest, blocks_high, supers_high, gi, gj, top, goal, best, site_i, site_j)
+                _search(
+                    highest,
+                    runs_high,
+                    blocks_high,
+                    supers_high,
+                    gi,
+                    gj,
+                    goal,
+                    limit,
+                    at,
+                    site_i,
+                    site_j,
+                )
+            _lower(top, goal, at, limit)
             while top < goal:
                 f = top + 1
-                while f < goal and best[f] == best[top]:
+                while f < goal and limit[f + 1] == limit[top + 1]:
                     f += 1
                 start, stop = (levels - f, levels - top) if inside else (top, f)
-                elements = _append(elements, count, kind[n], best[top], start, stop)
+                elements = _append(elements, count, kind[n], limit[top + 1], start, stop)
                 count += 1
                 top = f
     return elements[:count]

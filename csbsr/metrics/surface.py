@@ -11,6 +11,8 @@ squared distance << 33 | opposite << 32 | v4 << 24 | v3 << 16 | v2 << 8 | v1.
 import numpy as np
 from numba import njit
 
+_TILE = 16
+
 
 @njit(cache=True, nogil=True)
 def pack(squared, opposite, v1, v2, v3, v4):
@@ -54,15 +56,18 @@ def target_surface(framed):
     where = np.empty((count, 2), np.int32)
     kind = np.empty(count, np.uint8)
     n = 0
-    for i in range(rows):
-        for j in range(columns):
-            if surface[i, j]:
-                inside = framed[i, j] + framed[i, j + 1] + framed[i + 1, j] + framed[i + 1, j + 1]
-                where[n, 0], where[n, 1] = i, j
-                kind[n] = 0
-                if inside == 2:
-                    kind[n] = 2 if framed[i, j] == framed[i + 1, j + 1] else 1
-                n += 1
+    for ti in range(0, rows, _TILE):  # tile by tile, so that successive corners are neighbours
+        for tj in range(0, columns, _TILE):
+            for i in range(ti, min(ti + _TILE, rows)):
+                for j in range(tj, min(tj + _TILE, columns)):
+                    if surface[i, j]:
+                        above = framed[i, j] + framed[i, j + 1]
+                        inside = above + framed[i + 1, j] + framed[i + 1, j + 1]
+                        where[n, 0], where[n, 1] = i, j
+                        kind[n] = 0
+                        if inside == 2:
+                            kind[n] = 2 if framed[i, j] == framed[i + 1, j + 1] else 1
+                        n += 1
     return surface, where, kind
 
 
