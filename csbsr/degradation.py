@@ -111,8 +111,11 @@ def blur(images: Tensor, kernels: Tensor, padding: Literal["zeros", "reflect"] =
         else:  # the border of zeros is the end of the period, shared by both sides
             size = (_fast_length(h + r), _fast_length(w + r))
             kernels = torch.roll(F.pad(kernels, (0, size[1] - k, 0, size[0] - k)), (-r, -r), (2, 3))
-        spectrum = torch.fft.rfft2(x, s=size) * torch.fft.rfft2(kernels, s=size).conj()
-        return torch.fft.irfft2(spectrum, s=size)[..., :h, :w]
+        if x.is_cpu:  # image by image: the spectra of a batch would not fit in the cache
+            return torch.cat(
+                [_correlate(x[i : i + 1], kernels[i : i + 1], size, (h, w)) for i in range(b)]
+            )
+        return _correlate(x, kernels, size, (h, w))
 
 
 def downsample(images: Tensor, scale: int = 4, antialias: bool = True) -> Tensor:
@@ -146,6 +149,12 @@ def degrade(
 def quantise(images: Tensor) -> Tensor:
     """Clamp to [0, 1] and truncate to 8 bits, as the released test set was written."""
     return torch.floor(images.clamp(0, 1) * 255) / 255
+
+
+def _correlate(x: Tensor, kernels: Tensor, size: tuple[int, int], out: tuple[int, int]) -> Tensor:
+    """Circular correlation of period `size`, of which the first `out` values are kept."""
+    spectrum = torch.fft.rfft2(x, s=size) * torch.fft.rfft2(kernels, s=size).conj()
+    return torch.fft.irfft2(spectrum, s=size)[..., : out[0], : out[1]]
 
 
 def _check_odd(size: int) -> None:

@@ -44,7 +44,7 @@ def draw_cracks(
     `rough` (size, size) of variance 1 frays the edges; `width` is the typical width in pixels.
     """
     fray = rough * np.float32(min(0.8, 0.22 * width))
-    if rng.random() < 0.08:
+    if size >= 64 and rng.random() < 0.08:
         return _network(rng, size, share, width, fray)
     field = no_cracks(size)
     angle = rng.choice([0.0, np.pi / 2, rng.uniform(0, np.pi)], p=[0.4, 0.4, 0.2])
@@ -71,12 +71,13 @@ def _network(
     bend = power_law(rng, size, 1.2, shortest=4)
     where, wide = power_law(rng, size, 1.5, shortest=24)
     plates = cells(rng, size, size * rng.uniform(0.12, 0.25), bend, rng.uniform(3, 6))
-    half = width * (0.35 + 0.08 * wide + 0.3 * where)
-    while True:
-        inside = np.minimum(half, 0.6 * width) + 0.5 * fray - plates.edge
-        if np.count_nonzero(inside > 0) < 1.8 * share * inside.size:
+    half = 0.08 * wide + 0.3 * where - 0.5  # in widths; opened until enough is cracked
+    inside = np.full((size, size), -float(REACH))
+    while np.count_nonzero(inside > 0) < 1.2 * share * inside.size:
+        half = half + np.float32(0.05)
+        inside = np.minimum(half, 0.6) * width + 0.5 * fray - plates.edge
+        if half.min() > 0.6:
             break
-        half = half - np.float32(0.15)
     inside = np.maximum(inside, -REACH).astype(np.float32)
     return CrackMap(inside, np.clip(0.75 + 0.1 * wide, 0.3, 1).astype(np.float32))
 
@@ -95,7 +96,7 @@ def _crack(rng: np.random.Generator, size: int, width: float, angle: float) -> l
         parent = paths[rng.integers(len(paths))]
         at = rng.integers(len(parent.y) // 6, len(parent.y) * 5 // 6)
         start = np.array([parent.y[at], parent.x[at]])
-        if not (0 <= start.min() and start.max() < size):
+        if start.min() < 0 or start.max() >= size:
             continue
         before = max(at - 25, 0)
         along = start - np.array([parent.y[before], parent.x[before]])
