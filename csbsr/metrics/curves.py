@@ -19,7 +19,6 @@ from csbsr.metrics.checks import (
 from csbsr.metrics.hausdorff import surface_curves
 from csbsr.metrics.levels import MAX_THRESHOLDS, level_map
 from csbsr.metrics.overlap import counts_from_levels, iou
-from csbsr.metrics.plain import surface_distance
 
 
 class ThresholdCurves(NamedTuple):
@@ -78,15 +77,13 @@ def _piece(
     """The curves at as many thresholds as one level map holds."""
     levels = level_map(prob, target, limits)
     counts = counts_from_levels(levels.histogram)
-    hausdorff, mean, tied = surface_curves(levels, target, percentile)
-    for k in np.flatnonzero(tied):
-        hausdorff[k] = surface_distance(prob > limits[k], target, percentile).hausdorff
+    hausdorff, mean = surface_curves(levels, target, percentile)
+    one_sided = penalty if target.any() else 0.0
     empty = counts.true_positive + counts.false_positive == 0
-    if not target.any():
-        hausdorff[:], mean[:] = penalty, penalty
-        hausdorff[empty], mean[empty] = 0.0, 0.0
-    else:
-        hausdorff[empty], mean[empty] = penalty, penalty
+    for values in (hausdorff, mean):
+        values[empty] = one_sided
+        if not target.any():
+            values[~empty] = penalty
     return ThresholdCurves(iou(counts), hausdorff, mean)
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from csbsr.metrics.levels import LevelMap, corner_ranges
 from csbsr.metrics.nearest import MARGIN, disc_offsets, framed_shape, target_elements
-from csbsr.metrics.plain import HALF_DIAGONAL
+from csbsr.metrics.plain import HALF_DIAGONAL, weighted_percentile
 from csbsr.metrics.surface import prediction_elements, squared_distances, target_surface
 
 _UNIT = np.int64(1) << 32  # units in the upper half of a length, half diagonals in the lower
@@ -157,38 +157,53 @@ def directed(elements, levels, percentile, reach):
     return squared, mean, tied
 
 
+@njit(cache=True, nogil=True)
+def at_threshold(elements, k):
+    """Squared distances (px^2) and lengths (px) of the surface elements at one threshold."""
+    squared, lengths = np.empty(elements.size), np.empty(elements.size)
+    count = 0
+    for n in range(elements.size):
+        e = elements[n]
+        if e & 255 <= k and k < e >> 24 & 255:
+            length = HALF_DIAGONAL
+            if e >> 8 & 255 <= k and k < e >> 16 & 255:
+                length = 2 * HALF_DIAGONAL if e >> 32 & 1 else 1.0
+            squared[count], lengths[count] = np.float64(e >> 33), length
+            count += 1
+    return squared[:count], lengths[:count]
+
+
 class SurfaceCurves(NamedTuple):
     """Distances in pixels at each threshold, (T,); NaN where a mask is empty."""
 
     hausdorff: NDArray[np.float64]
     mean: NDArray[np.float64]
-    tied: NDArray[np.bool_]
 
 
 def surface_curves(levels: LevelMap, target: NDArray[np.bool_], percentile: float) -> SurfaceCurves:
     """Return Hausdorff percentile and mean surface distance at all thresholds of a level map.
 
-    levels: of a prediction (H, W); target (H, W) bool; percentile in [0, 100]. `tied` marks the
-    thresholds whose percentile is decided by rounding: ask `plain.surface_distance` about those.
+    levels: of a prediction (H, W); target (H, W) bool; percentile in [0, 100].
     """
     thresholds = levels.histogram.shape[1] - 1
-    hausdorff, mean = np.full(thresholds, np.nan), np.full(thresholds, np.nan)
-    tied = np.zeros(thresholds, np.bool_)
-    occupied = int(levels.framed.max())  # below this threshold the prediction is not empty
+    hausdorff, mean = np.zeros(thresholds), np.zeros(thresholds)
+    occupied = int(levels.framed.max())  # from this threshold on the prediction is empty
     if occupied == 0 or not target.any():
-        return SurfaceCurves(hausdorff, mean, tied)
+        return SurfaceCurves(np.full(thresholds, np.nan), np.full(thresholds, np.nan))
     framed = np.zeros_like(levels.framed)
     framed[1:-1, 1:-1] = target
     surface, where, kind = target_surface(framed)
-    height, width = surface.shape
-    lowest, highest = corner_ranges(levels.framed, MARGIN, *framed_shape(height, width))
+    lowest, highest = corner_ranges(levels.framed, MARGIN, *framed_shape(*surface.shape))
     squared = squared_distances(surface)
     forth = prediction_elements(levels.framed, lowest, highest, MARGIN, squared)
     back = target_elements(where, kind, lowest, highest, thresholds, occupied, *disc_offsets())
-    reach = float(np.hypot(height, width))
-    far_forth, mean_forth, tied_forth = directed(forth, thresholds, percentile, reach)
-    far_back, mean_back, tied_back = directed(back, thresholds, percentile, reach)
-    hausdorff[:occupied] = np.sqrt(np.maximum(far_forth, far_back))[:occupied]
-    mean[:occupied] = ((mean_forth + mean_back) / 2)[:occupied]
-    tied[:occupied] = (tied_forth | tied_back)[:occupied]
-    return SurfaceCurves(hausdorff, mean, tied)
+    for elements in (forth, back):
+        far, average, tied = directed(elements, thresholds, percentile, np.hypot(*surface.shape))
+        distance = np.sqrt(far)
+        for k in np.flatnonzero(tied[:occupied]):  # the rounding of the reference's sum decides
+            squares, lengths = at_threshold(elements, k)
+            distance[k] = weighted_percentile(np.sqrt(squares), lengths, percentile)
+        hausdorff = np.maximum(hausdorff, distance)
+        mean += average / 2
+    hausdorff[occupied:], mean[occupied:] = np.nan, np.nan
+    return SurfaceCurves(hausdorff, mean)
