@@ -10,7 +10,7 @@ from IPython.display import HTML, display
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from csbsr.protocol import PAPER, Protocol, protocol_named
+from csbsr.protocol import PAPER, Protocol
 from csbsr.reproduce.display import Origin, figure_html, run_card_html
 from csbsr.reproduce.profiles import Profile, load_profile
 from csbsr.reproduce.provenance import repository_root, run_card
@@ -60,7 +60,7 @@ class Chapter:
     ) -> None:
         self.name = name
         self.profile: Profile = load_profile(profile)
-        self.protocol: Protocol = protocol_named(protocol)
+        self.protocol: Protocol = self.profile.protocol(protocol)
         self.seed = int(seed)
         self.data = str(data or os.environ.get("CSBSR_DATA") or "synthetic")
         self.results_folder = Path(results) if results else repository_root() / "results"
@@ -103,17 +103,21 @@ class Chapter:
         caption: str,
         alt: str,
         origin: Origin = "ours",
-        smoke: bool | None = None,
+        smoke: bool = False,
     ) -> None:
-        """Show a figure with caption, alternative text and whose it is; saved for `csbsr figure`."""
-        smoke = False if smoke is None else smoke
+        """Show a figure with caption, alternative text and whose it is.
+
+        `CSBSR_FIGURES` names a folder that keeps the picture as well (`csbsr figure`).
+        """
         folder = os.environ.get("CSBSR_FIGURES")
         if folder:
             Path(folder).mkdir(parents=True, exist_ok=True)
             figure.savefig(Path(folder) / f"{label}.png", dpi=144)
         display(
             HTML(
-                figure_html(figure, label=label, caption=caption, alt=alt, origin=origin, smoke=smoke)
+                figure_html(
+                    figure, label=label, caption=caption, alt=alt, origin=origin, smoke=smoke
+                )
             )
         )
         plt.close(figure)

@@ -38,10 +38,12 @@ def figure_html(
     if not alt.strip():
         raise ValueError(f"figure '{label}' has no alternative text; describe what it shows")
     image = base64.b64encode(png(figure)).decode()
+    kind = "csbsr-figure smoke" if smoke else "csbsr-figure"
+    text = f"{badge(origin)}{smoke_note(smoke)} {html.escape(caption)}"
     return (
-        f'<figure class="csbsr-figure{" smoke" if smoke else ""}" data-label="{html.escape(label)}">'
+        f'<figure class="{kind}" data-label="{html.escape(label)}">'
         f'<img src="data:image/png;base64,{image}" alt="{html.escape(alt)}" loading="lazy">'
-        f"<figcaption>{badge(origin)}{smoke_note(smoke)} {html.escape(caption)}</figcaption></figure>"
+        f"<figcaption>{text}</figcaption></figure>"
     )
 
 

@@ -58,12 +58,15 @@ def _comparison() -> list[Experiment]:
         ),
         Experiment("dsrl", "DSRL", sr="dsrl", segmentation="dsrl", loss="bce"),
     ]
-    names = {"pspnet": "PSPNet", "hrnet": "HRNet+OCR", "crackformer": "CrackFormer", "unet": "U-Net"}
-    betas = {"pspnet": 0.3, "hrnet": 0.9, "crackformer": 0.9, "unet": 0.3}
-    for key, name in names.items():
+    for key, name, beta in (
+        ("pspnet", "PSPNet", 0.3),
+        ("hrnet", "HRNet+OCR", 0.9),
+        ("crackformer", "CrackFormer", 0.9),
+        ("unet", "U-Net", 0.3),
+    ):
         rows += [
             Experiment(f"kbpn+{key}", f"KBPN + {name}", segmentation=key, **independent),
-            Experiment(f"csbsr-{key}", f"CSBSR w/ {name}", segmentation=key, beta=betas[key]),
+            Experiment(f"csbsr-{key}", f"CSBSR w/ {name}", segmentation=key, beta=beta),
         ]
     return rows
 

@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from csbsr.networks.joint import Joint, JointDSRL
+from csbsr.networks.joint import DSRLJoint, Joint
 from csbsr.protocol import Protocol
 from csbsr.reproduce.experiments import SFT, Experiment
 from csbsr.reproduce.profiles import Widths
@@ -51,11 +51,9 @@ def build_sr(name: str, widths: Widths, protocol: Protocol) -> nn.Module:
     if name == "kbpn":
         from csbsr.networks.kbpn import KBPN
 
-        sizes = _sized(
-            width=widths.kbpn, stages=widths.kbpn_stages, sft_hidden=widths.sft_hidden
-        )
+        sizes = _sized(width=widths.kbpn, stages=widths.kbpn_stages, sft_hidden=widths.sft_hidden)
         size = protocol.estimated_kernel
-        return KBPN(**sizes, kernel_size=size, kernel_head=widths.kernel_head)
+        return KBPN(**sizes, estimated_kernel=size, kernel_head=widths.kernel_head)
     if name == "dbpn":
         from csbsr.networks.dbpn import DBPN
 
@@ -102,7 +100,9 @@ def build_segmentation(
         from csbsr.networks.blur_skip import BlurSkip
 
         hidden = _sized(hidden=widths.sft_hidden)
-        network.blur_skip = BlurSkip(network.skip_channels, sft=blur_skip, **hidden)
+        network.blur_skip = BlurSkip(
+            network.skip_channels, modified=blur_skip == "modified", **hidden
+        )
     return network
 
 
@@ -113,7 +113,7 @@ def build(
     if experiment.sr == "dsrl":
         from csbsr.networks.dsrl import DSRL
 
-        return JointDSRL(DSRL(scale=4, **_sized(width=widths.dsrl)))
+        return DSRLJoint(DSRL(scale=4, **_sized(width=widths.dsrl)))
     sr = build_sr(experiment.sr, widths, protocol) if experiment.sr else None
     segmentation = build_segmentation(
         experiment.segmentation, widths, protocol, pretrained, experiment.blur_skip

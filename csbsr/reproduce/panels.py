@@ -101,4 +101,3 @@ def load_panels(path: Path | None, profile: Profile, protocol: Protocol) -> list
             )
         )
     return panels
-

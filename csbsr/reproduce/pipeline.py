@@ -60,7 +60,7 @@ def gate(path: Path) -> None:
     """
     notebook = nbformat.read(path, as_version=4)
     if notebook.metadata.get("papermill", {}).get("exception"):
-        raise ValueError(f"{path.name}: papermill recorded an exception; run the notebook and mend it")
+        raise ValueError(f"{path.name}: papermill recorded an exception; mend the notebook")
     for number, cell in enumerate(notebook.cells, start=1):
         if cell.cell_type != "code" or not cell.source.strip():
             continue
@@ -148,7 +148,7 @@ def run_notebooks(request: BookRequest, say: Callable[[str], None]) -> int:
     """
     state, keys = _read_state(request), notebook_keys(request)
     folder = request.staging / "notebooks"
-    for stale in set(p.name for p in folder.glob("*.ipynb")) - set(keys):
+    for stale in {p.name for p in folder.glob("*.ipynb")} - set(keys):
         (folder / stale).unlink()
     waiting = [
         name

@@ -2,9 +2,11 @@
 
 import tomllib
 from dataclasses import dataclass, fields, is_dataclass
-from functools import lru_cache
+from functools import cache
 from importlib.resources import files
 from typing import Literal, get_type_hints
+
+from csbsr.protocol import PAPER, Protocol, protocol_named
 
 NAMES = ("smoke", "quick", "paper")
 
@@ -63,7 +65,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Profile:
-    """How much is run: sizes, lengths, precision; `is_result` says whether numbers mean anything."""
+    """How much is run; `is_result` says whether the numbers mean anything."""
 
     name: str
     note: str
@@ -75,6 +77,8 @@ class Profile:
     checkpoint_every: int
     kernel_seed: int
     """Seed of the blur kernels of the test images; the same for every run, so results pair."""
+    protocol_changes: dict[str, float | int | str | bool]
+    """Protocol options that this size needs changed, each with its reason in the TOML."""
     images: Images
     widths: Widths
     step1: Step
@@ -83,6 +87,10 @@ class Profile:
     """Shared start of the segmentation network on HR crops; 0 iterations: none."""
     step3: Step
     blur_skip: Step
+
+    def protocol(self, name: str) -> Protocol:
+        """The protocol called `name` with this profile's changes; ValueError if unknown."""
+        return protocol_named(name).but(**self.protocol_changes)
 
 
 def _build(kind: type, table: dict, where: str) -> object:
@@ -96,7 +104,9 @@ def _build(kind: type, table: dict, where: str) -> object:
     values = {}
     for name, value in table.items():
         hint = hints[name]
-        if is_dataclass(hint):
+        if name == "protocol_changes":
+            values[name] = _checked_changes(value, where)
+        elif is_dataclass(hint):
             values[name] = _build(hint, value, f"{where}, [{name}]")
         elif hint in (int, float, bool, str):
             if isinstance(value, bool) != (hint is bool) or not isinstance(
@@ -116,6 +126,14 @@ def _build(kind: type, table: dict, where: str) -> object:
         raise ValueError(f"{where}: missing {missing}") from error
 
 
+def _checked_changes(table: dict, where: str) -> dict:
+    known = PAPER.options()
+    for name in table:
+        if name not in known or name == "name":
+            raise ValueError(f"{where}, [protocol_changes]: unknown protocol option '{name}'")
+    return table
+
+
 def parse_profile(text: str, where: str) -> Profile:
     """Read a profile from TOML text; ValueError with file and key on anything unexpected."""
     try:
@@ -129,7 +147,7 @@ def parse_profile(text: str, where: str) -> Profile:
     return profile
 
 
-@lru_cache(maxsize=None)
+@cache
 def load_profile(name: str) -> Profile:
     """The profile with this name; ValueError listing the profiles there are otherwise."""
     if name not in NAMES:

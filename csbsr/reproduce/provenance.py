@@ -8,7 +8,7 @@ import platform
 import subprocess
 from collections.abc import Iterable
 from dataclasses import asdict, is_dataclass
-from functools import lru_cache
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -40,12 +40,14 @@ def _without_docstrings(tree: ast.Module) -> ast.Module:
             node.body = [
                 statement
                 for statement in body
-                if not (isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant))
+                if not (
+                    isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+                )
             ]
     return tree
 
 
-@lru_cache(maxsize=None)
+@cache
 def _parsed(path: Path, mtime: int) -> tuple[str, tuple[str, ...]]:
     tree = ast.parse(path.read_text(encoding="utf-8"))
     imports = []
@@ -135,7 +137,14 @@ def libraries() -> dict[str, str]:
 
 
 def run_card(
-    *, profile: str, protocol: str, seed: int, data: str, data_hash: str, seconds: float, device: str
+    *,
+    profile: str,
+    protocol: str,
+    seed: int,
+    data: str,
+    data_hash: str,
+    seconds: float,
+    device: str,
 ) -> dict[str, object]:
     """What a reader needs to know about one run: profile, seed, commit, machine, time, data."""
     return {

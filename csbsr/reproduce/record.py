@@ -26,9 +26,9 @@ def _rows(values: NDArray[np.float64]) -> list[list[float]]:
 
 
 def metrics_of(evaluation: Evaluation) -> dict[str, float | None]:
-    """The columns of Tables II-VI, the thresholds chosen, and the other percentile's numbers."""
-    summary = summarise(evaluation.iou, evaluation.hausdorff, evaluation.thresholds)
-    other = summarise(evaluation.iou, evaluation.hausdorff_other, evaluation.thresholds)
+    """The columns of Tables II-VI, the thresholds chosen, and HD50 beside HD95."""
+    summary = summarise(evaluation.iou, evaluation.hd95, evaluation.thresholds)
+    median = summarise(evaluation.iou, evaluation.hd50, evaluation.thresholds)
     cracked = evaluation.crack_share > 0
     on_cracks = evaluation.iou[cracked].mean(0).max() if cracked.any() else math.nan
     values = {
@@ -38,8 +38,8 @@ def metrics_of(evaluation: Evaluation) -> dict[str, float | None]:
         "AHD95": summary.ahd95,
         "IoU_max_threshold": summary.iou_max_threshold,
         "HD95_min_threshold": summary.hd95_min_threshold,
-        "HD_other_min": other.hd95_min,
-        "AHD_other": other.ahd95,
+        "HD50_min": median.hd95_min,
+        "AHD50": median.ahd95,
         "IoU_max_cracks_only": on_cracks,
     }
     found = {name: rounded([float(value)])[0] for name, value in values.items()}
@@ -73,8 +73,8 @@ def content_of(
         "curves": {
             "thresholds": rounded(evaluation.thresholds.tolist()),
             "IoU": _curve(evaluation.iou),
-            "HD95": _curve(evaluation.hausdorff),
-            "HD_other": _curve(evaluation.hausdorff_other),
+            "HD95": _curve(evaluation.hd95),
+            "HD50": _curve(evaluation.hd50),
             "mean_surface_distance": _curve(evaluation.mean_surface_distance),
             "precision": _curve(evaluation.precision),
             "recall": _curve(evaluation.recall),
@@ -83,7 +83,8 @@ def content_of(
             "names": evaluation.names,
             "crack_share": rounded(evaluation.crack_share.tolist()),
             "IoU": _rows(evaluation.iou),
-            "HD95": _rows(evaluation.hausdorff),
+            "HD95": _rows(evaluation.hd95),
+            "HD50": _rows(evaluation.hd50),
             "PSNR": column(evaluation.psnr),
             "SSIM": column(evaluation.ssim),
             "kernel_PSNR": column(evaluation.kernel_psnr),

@@ -90,7 +90,9 @@ def read_result(path: Path) -> ResultFile:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ValueError(f"result {path} cannot be read ({error}); delete it and run again") from error
+        raise ValueError(
+            f"result {path} cannot be read ({error}); delete it and run again"
+        ) from error
     missing = [key for key in KEYS if key not in content]
     if missing or content["schema"] != SCHEMA:
         what = f"lacks {', '.join(missing)}" if missing else f"has schema {content['schema']}"
@@ -98,7 +100,9 @@ def read_result(path: Path) -> ResultFile:
     return ResultFile(path, content)
 
 
-def find_results(results: Path, profile: str, data: str | None = None) -> dict[str, list[ResultFile]]:
+def find_results(
+    results: Path, profile: str, data: str | None = None
+) -> dict[str, list[ResultFile]]:
     """All results of a profile by experiment id, seeds in order; an absent folder gives none.
 
     Without `data`, the results of real images are preferred to those of synthetic ones.

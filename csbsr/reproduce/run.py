@@ -11,9 +11,9 @@ import torch
 from csbsr.data.cracks import CrackFolder
 from csbsr.data.synthetic import SyntheticCracks
 from csbsr.evaluation import evaluate
-from csbsr.protocol import PAPER, Protocol, protocol_named
+from csbsr.protocol import PAPER, Protocol
 from csbsr.reproduce.experiments import Experiment, experiment, with_ancestors
-from csbsr.reproduce.models import build, modules_of
+from csbsr.reproduce.models import modules_of
 from csbsr.reproduce.panels import save_panels
 from csbsr.reproduce.profiles import Profile, load_profile
 from csbsr.reproduce.provenance import code_closure, digest, repository_root, run_card
@@ -103,7 +103,7 @@ def open_data(data: str, profile: Profile, crop: int | None) -> tuple:
 def prepare(request: Request) -> Context:
     """Check everything a run needs before anything is written; ValueError says what to mend."""
     profile = load_profile(request.profile)
-    protocol = protocol_named(request.protocol)
+    protocol = profile.protocol(request.protocol)
     device = pick_device(request.device)
     require_writable(request.results)
     train, test = open_data(request.data, profile, profile.images.crop or protocol.crop)
@@ -124,10 +124,11 @@ def is_stale(result: ResultFile) -> bool:
     """Whether today's code, profile or experiment would compute something else."""
     content = result.content
     try:
+        profile = load_profile(content["profile"])
         expected = fingerprint(
             experiment(content["experiment"]),
-            load_profile(content["profile"]),
-            protocol_named(content["protocol"]),
+            profile,
+            profile.protocol(content["protocol"]),
             content["seed"],
             content["run_card"].get("data_hash", ""),
         )
@@ -184,7 +185,8 @@ def run_experiment(row: Experiment, context: Context, say: Say, quiet: bool) -> 
         profile=profile.name,
         protocol=protocol.name,
         seed=request.seed,
-        run_card=card | {"fingerprint": key, "note": profile.note},
+        run_card=card
+        | {"fingerprint": key, "note": profile.note, "protocol_changes": profile.protocol_changes},
     )
     save_panels(path.with_suffix(".jpg"), model, profile, protocol, context.device)
     write_json(path, content)

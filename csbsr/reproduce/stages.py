@@ -33,7 +33,9 @@ def sr_loss(sr: str | None) -> str:
     return {"kbpn": "kbpn", "dsrl": "dsrl"}.get(sr or "", "l1")
 
 
-def sr_stage(sr: str, step: Step, profile: Profile, protocol: Protocol, natural: bool) -> StageConfig:
+def sr_stage(
+    sr: str, step: Step, profile: Profile, protocol: Protocol, natural: bool
+) -> StageConfig:
     """Step 1 (natural images) or step 2 (crack images): S alone, with KBPN's kernel phases.
 
     Natural images come in many sizes: when no crop is set, step 1 crops at 224 pixels.

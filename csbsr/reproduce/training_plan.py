@@ -102,7 +102,9 @@ def trained_sr(row: Experiment, plan: Plan) -> tuple[nn.Module, str]:
         code = code_closure([f"csbsr.networks.{row.sr}", "csbsr.training.trainer"])
         source = plan.natural if natural else plan.data_hash
         key = digest([key, digest(stage), digest(protocol), source, plan.seed, code])
-        _train(Joint(sr, nn.Identity()), stage, plan, f"step{number}-{row.sr}", key, natural=natural)
+        _train(
+            Joint(sr, nn.Identity()), stage, plan, f"step{number}-{row.sr}", key, natural=natural
+        )
     return sr, key
 
 
@@ -111,9 +113,7 @@ def started_segmentation(row: Experiment, plan: Plan) -> tuple[nn.Module, str]:
     profile, protocol = plan.profile, plan.protocol
     network = _seeded(
         plan.seed + 1,
-        lambda: build_segmentation(
-            row.segmentation, profile.widths, protocol, plan.pretrained
-        ),
+        lambda: build_segmentation(row.segmentation, profile.widths, protocol, plan.pretrained),
     )
     if not profile.warm_start.iterations:
         return network, ""
@@ -153,4 +153,3 @@ def log_of(row: Experiment, plan_folder: Path) -> Path | None:
     """Newest training log of an experiment below a plan's folder, None before it was run."""
     logs = sorted(plan_folder.glob(f"{row.id}-*/log.jsonl"), key=lambda p: p.stat().st_mtime)
     return logs[-1] if logs else None
-

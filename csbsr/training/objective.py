@@ -69,8 +69,8 @@ class Step(nn.Module):
 
     def _networks(self, source: Tensor, kernel: Tensor | None) -> Prediction:
         if self.stage.train == "sr":
-            sr, vector, _ = self.model.super_resolve(source, kernel)
-            return Prediction(sr, None if vector is None else vector.unflatten(1, (1, 21, 21)))
+            sr, estimate, _ = self.model.super_resolve(source, kernel)
+            return Prediction(sr, estimate)
         out = self.model(source, kernel, clamp=False, detach=self.stage.detach)
         return Prediction(out.sr, out.kernel, out.prob, out.aux, out.features)
 

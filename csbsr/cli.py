@@ -1,0 +1,125 @@
+"""The `csbsr` command: a thin layer over the package; bad input ends with one line and code 2."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+BAD_INPUT, FAILED, STOPPED = 2, 1, 130
+
+
+def _common(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--profile", default="smoke", help="smoke, quick or paper")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--data", help="folder in the Khanhha layout, or 'synthetic' ($CSBSR_DATA)")
+    parser.add_argument("--results", type=Path, help="folder of result files (default: results)")
+    parser.add_argument("--protocol", default="paper", help="paper or released")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """All subcommands with their options."""
+    parser = argparse.ArgumentParser(prog="csbsr", description=__doc__.split(":")[0])
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+
+    run = commands.add_parser("run", help="train and evaluate one experiment, write its JSON")
+    run.add_argument("experiment", nargs="*", help="ids; none lists experiments and profiles")
+    _common(run)
+    run.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    run.add_argument("--natural", help="folder of natural images for step 1 (DIV2K, Flickr2K)")
+    run.add_argument("--runs", type=Path, help="folder of checkpoints and logs")
+    run.add_argument("--workers", type=int, default=1, help="threads that prepare batches")
+    run.add_argument("--precision", choices=("fp32", "tf32", "bf16"))
+    run.add_argument("--compile", action="store_true", help="use torch.compile")
+    run.add_argument("--no-pretrained", action="store_true", help="do without ImageNet weights")
+
+    book = commands.add_parser("book", help="run every chapter and render the book")
+    _common(book)
+    book.add_argument("--jobs", type=int, default=2, help="notebooks executed side by side")
+    book.add_argument("--release", action="store_true", help="refuse stale results")
+
+    for name, helps in (("table", "print a table of the paper beside ours"),):
+        table = commands.add_parser(name, help=helps)
+        table.add_argument("number", help="II, III, IV, V or VI")
+        _common(table)
+    figure = commands.add_parser("figure", help="regenerate a figure as PNG")
+    figure.add_argument("number", type=int, help="1 to 16")
+    figure.add_argument("--output", type=Path, default=Path("figures"))
+    _common(figure)
+    claims = commands.add_parser("claims", help="check every claim of the paper")
+    claims.add_argument("--results", type=Path)
+
+    weights = commands.add_parser("weights", help="convert published checkpoints")
+    kinds = weights.add_subparsers(dest="action", required=True, metavar="ACTION")
+    convert = kinds.add_parser("import", help="convert a published checkpoint into ours")
+    convert.add_argument("file", type=Path)
+    convert.add_argument("output", type=Path)
+    convert.add_argument("--as", dest="name", required=True, help="name of the released network")
+
+    evaluate = commands.add_parser("evaluate", help="evaluate imported weights on a data set")
+    evaluate.add_argument("weights", type=Path)
+    evaluate.add_argument("--experiment", help="whose place in the tables it takes")
+    evaluate.add_argument("--data", help="folder in the Khanhha layout, or 'synthetic'")
+    evaluate.add_argument("--results", type=Path)
+    evaluate.add_argument("--protocol", default="released", help="paper or released")
+    evaluate.add_argument("--device", default="auto")
+    evaluate.add_argument("--limit", type=int, default=0, help="only so many test images")
+
+    segment = commands.add_parser("segment", help="find cracks in photographs of any size")
+    segment.add_argument("images", nargs="+", type=Path)
+    segment.add_argument("--weights", type=Path, required=True)
+    segment.add_argument("--output", type=Path, default=Path("segmented"))
+    segment.add_argument("--threshold", type=float, default=0.5)
+    segment.add_argument("--device", default="auto")
+    return parser
+
+
+def _dispatch(arguments: argparse.Namespace) -> int:
+    # Commands are imported when they are used: `csbsr --help` must not wait for torch.
+    from csbsr.reproduce import commands
+
+    if arguments.command == "run":
+        return commands.run(arguments)
+    if arguments.command == "book":
+        return commands.book(arguments)
+    if arguments.command == "table":
+        return commands.table(arguments)
+    if arguments.command == "figure":
+        return commands.figure(arguments)
+    if arguments.command == "claims":
+        return commands.claims(arguments)
+    if arguments.command == "weights":
+        return commands.import_weights(arguments)
+    if arguments.command == "evaluate":
+        return commands.evaluate_weights(arguments)
+    return commands.segment(arguments)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code (0 done, 1 failed, 2 bad input, 130 stopped)."""
+    parser = build_parser()
+    arguments = parser.parse_args(argv)
+    if arguments.command is None:
+        parser.print_help()
+        return 0
+    from csbsr.training.guards import NotFinite, OutOfMemory, Stopped
+
+    try:
+        return _dispatch(arguments)
+    except ValueError as error:
+        return _say(error, BAD_INPUT)
+    except (Stopped, KeyboardInterrupt) as error:
+        return _say(error if str(error) else "stopped", STOPPED)
+    except (NotFinite, OutOfMemory) as error:
+        return _say(error, FAILED)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        return _say(f"{where}{error.strerror or error}", BAD_INPUT)
+
+
+def _say(what: object, code: int) -> int:
+    print(f"csbsr: {what}", file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,199 @@
+"""Tables II-VI: the paper, the authors' weights and ours in every cell, with computed marks."""
+
+import html
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import mean, stdev
+
+from csbsr.reproduce.display import smoke_note, table_html
+from csbsr.reproduce.experiments import experiment
+from csbsr.reproduce.paper import METRICS, Row, Table, load_table
+from csbsr.reproduce.results import ResultFile, find_results
+from csbsr.reproduce.run import Request, data_name, is_stale, run_experiments
+
+Results = Mapping[str, Sequence[ResultFile]]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Mean over seeds of one metric, its spread, and how many seeds there are."""
+
+    value: float
+    spread: float | None
+    seeds: int
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell: as printed, with the authors' weights, and ours; None where there is nothing."""
+
+    paper: float | None
+    authors: Measured | None
+    ours: Measured | None
+
+
+def measured(results: Sequence[ResultFile], metric: str) -> Measured | None:
+    """Mean and standard deviation over seeds; None without a value."""
+    values = [v for r in results if (v := r.metrics.get(metric)) is not None and math.isfinite(v)]
+    if not values:
+        return None
+    return Measured(mean(values), stdev(values) if len(values) > 1 else None, len(values))
+
+
+def cells(row: Row, table: Table, authors: Results, ours: Results) -> dict[str, Cell]:
+    """All cells of one row by metric."""
+    return {
+        metric: Cell(
+            row.values.get(metric),
+            measured(authors.get(row.experiment, ()), metric),
+            measured(ours.get(row.experiment, ()), metric),
+        )
+        for metric in table.columns
+    }
+
+
+def best_of_ours(table: Table, results: Results, metric: str, block: str) -> str | None:
+    """Experiment with the best mean of ours in a block; None unless two rows were run."""
+    found = {
+        row.experiment: value.value
+        for row in table.rows
+        if not row.reference
+        and row.block == block
+        and (value := measured(results.get(row.experiment, ()), metric))
+    }
+    if len(found) < 2:
+        return None
+    pick = max if METRICS[metric].better == "higher" else min
+    return pick(found, key=found.get)
+
+
+def verdict(row: Row, ours: Results) -> str:
+    """What a row of ours says about the paper's, in words."""
+    results = ours.get(row.experiment, ())
+    if not results:
+        return "not run"
+    value, printed = measured(results, "IoU_max"), row.values.get("IoU_max")
+    if value is None or printed is None:
+        return "run, nothing to compare"
+    difference = value.value - printed
+    side = "above" if difference > 0 else "below"
+    profile = results[0].content["profile"]
+    size = "the paper's size" if profile == "paper" else "reduced size"
+    seeds = "1 seed" if value.seeds == 1 else f"{value.seeds} seeds"
+    return f"IoU_max {abs(difference):.3f} {side} the paper ({size}, {seeds})"
+
+
+def _shown(value: Measured, metric: str) -> str:
+    digits = METRICS[metric].digits
+    spread = "" if value.spread is None else f" ± {value.spread:.{digits}f}"
+    return f"{value.value:.{digits}f}{spread}"
+
+
+def _cell_html(cell: Cell, metric: str, bold_paper: bool, best_ours: bool) -> str:
+    lines = []
+    printed = "–" if cell.paper is None else METRICS[metric].text(cell.paper)
+    if bold_paper:
+        printed = f"<strong>{printed}</strong>"
+    lines.append(f'<span class="value paper" title="paper">{printed}</span>')
+    if cell.authors is not None:
+        text = _shown(cell.authors, metric)
+        lines.append(f'<span class="value authors" title="authors\' weights">{text}</span>')
+    if cell.ours is not None:
+        text = _shown(cell.ours, metric)
+        if best_ours:
+            text = f"<strong>{text}</strong>"
+        difference = "" if cell.paper is None else f"{cell.ours.value - cell.paper:+.3g}"
+        lines.append(
+            f'<span class="value ours" title="ours, {difference} to the paper">{text}</span>'
+        )
+    else:
+        lines.append('<span class="value ours missing" title="ours: not run">–</span>')
+    return "".join(lines)
+
+
+def _link(results: Sequence[ResultFile], base: str) -> str:
+    links = []
+    for result in results:
+        parts = result.path.parts
+        relative = (
+            "/".join(parts[parts.index("results") :]) if "results" in parts else result.path.name
+        )
+        stale = ' <span class="origin origin-stale">stale</span>' if is_stale(result) else ""
+        links.append(f'<a href="{base}/{relative}">seed {result.seed}</a>{stale}')
+    return ", ".join(links)
+
+
+def paper_table_html(
+    number: str, ours: Results, authors: Results, link_base: str = "../_static"
+) -> str:
+    """Table `number` ("II".."VI") as HTML with three values per cell and a verdict per row."""
+    table = load_table(number)
+    header = ["Row", *(html.escape(METRICS[m].label) for m in table.columns), "Ours says", "JSON"]
+    rows = []
+    for row in table.rows:
+        found = cells(row, table, authors, ours)
+        line = [f"{html.escape(row.label)}<br><code>{html.escape(row.experiment)}</code>"]
+        for metric in table.columns:
+            bold = row.experiment in table.best(metric, block=row.block)
+            best = best_of_ours(table, ours, metric, row.block) == row.experiment
+            line.append(_cell_html(found[metric], metric, bold, best))
+        rows.append(
+            [*line, html.escape(verdict(row, ours)), _link(ours.get(row.experiment, ()), link_base)]
+        )
+    note = "first line: paper; second, where somebody supplied them: authors' weights; last: ours"
+    caption = f"Table {number}. {table.title}. Each cell, {note}. Bold: best, computed."
+    return table_html(header, rows, caption=caption)
+
+
+def smoke_table_html(number: str, smoke: Results) -> str:
+    """Values of the smoke run, folded away: they prove that every row runs, nothing else."""
+    table = load_table(number)
+    header = ["Row", *(html.escape(METRICS[m].label) for m in table.columns)]
+    rows = []
+    for row in table.rows:
+        results = smoke.get(row.experiment, ())
+        values = [measured(results, metric) for metric in table.columns]
+        shown = ["–" if v is None else _shown(v, m) for v, m in zip(values, table.columns)]
+        rows.append([f"<code>{html.escape(row.experiment)}</code>", *shown])
+    inner = table_html(header, rows, caption=f"Smoke values of Table {number}: not results")
+    return (
+        f'<details class="smoke-values"><summary>Smoke values{smoke_note(True)}</summary>'
+        f"{inner}</details>"
+    )
+
+
+def experiments_of(number: str) -> list[str]:
+    """Ids of a table's rows."""
+    return [row.experiment for row in load_table(number).rows if row.experiment]
+
+
+def text_table(number: str, request: Request) -> str:
+    """Run what is missing of a table and return it as text: paper and ours side by side."""
+    table = load_table(number)
+    names = experiments_of(number)
+    run_experiments(names, request)
+    name = data_name(request.data)
+    ours = find_results(request.results, request.profile, name)
+    authors = find_results(request.results, "authors")
+    lines = [f"Table {number}. {table.title}", f"profile {request.profile}, data {name}"]
+    if request.profile == "smoke":
+        lines.append("SMOKE RUN: the numbers below prove that the code runs; they are not results")
+    width = max(len(n) for n in names) + 2
+    lines.append(" " * width + "".join(f"{METRICS[m].label:>22}" for m in table.columns))
+    for row in table.rows:
+        found = cells(row, table, authors, ours)
+        line = f"{row.experiment:<{width}}"
+        for metric in table.columns:
+            cell = found[metric]
+            printed = "-" if cell.paper is None else METRICS[metric].text(cell.paper)
+            own = "-" if cell.ours is None else _shown(cell.ours, metric)
+            line += f"{printed + ' | ' + own:>22}"
+        lines.append(line)
+    lines.append("each cell: paper | ours")
+    return "\n".join(lines)
+
+
+def title_of(name: str) -> str:
+    """Short title of an experiment, for legends."""
+    return experiment(name).title
