@@ -1,0 +1,117 @@
+"""The deviations as data, and the tables of the pages about the paper."""
+
+import re
+from dataclasses import fields
+from html.parser import HTMLParser
+
+import pytest
+
+from csbsr.protocol import PAPER, RELEASED, Protocol
+from csbsr.reproduce.claims import load_by_eye, load_claims
+from csbsr.reproduce.deviations import NOT_MEASURED, load_deviations, parse_deviations
+from csbsr.reproduce.inconsistencies import SEVERITIES, load_inconsistencies
+from csbsr.reproduce.paper_pages import (
+    claims_page,
+    claims_table,
+    deviations_table,
+    inconsistencies_page,
+)
+
+ROWS = {row.id: row for row in load_deviations()}
+
+
+def test_every_option_of_the_protocol_has_a_row():
+    options = [o for row in ROWS.values() for o in row.options]
+    assert sorted(options) == sorted({f.name for f in fields(Protocol)} - {"name"})
+
+
+def test_all_rows_of_the_comparison_of_text_and_code_are_there():
+    assert len(ROWS) >= 28
+    assert len(ROWS) == len(load_deviations())
+
+
+@pytest.mark.parametrize("row_id", ROWS)
+def test_rows_are_complete_and_effects_are_measured_or_say_so(row_id):
+    row = ROWS[row_id]
+    assert row.paper.endswith(".")
+    assert row.code.endswith(".")
+    assert row.choice.endswith(".")
+    effect = row.measured_effect()
+    assert effect == NOT_MEASURED if not row.effect else re.search(r"\d", effect)
+    assert "nan" not in effect
+
+
+def test_options_whose_values_differ_are_read_from_the_two_protocols():
+    settings = {o: (p, r) for o, p, r in ROWS["blur-range"].settings()}
+    assert settings == {"blur_range": (PAPER.blur_range, RELEASED.blur_range)}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"options": ["colour"]}, "'colour' is not an option"),
+        ({"effect": "magic"}, "no function 'magic'"),
+        ({"measured": 1}, "unknown key 'measured'"),
+    ],
+)
+def test_wrong_rows_are_refused(changes, message):
+    row = {"id": "x", "topic": "t", "paper": "p.", "code": "c.", "choice": "o."}
+    assert parse_deviations({"deviation": [row]})[0].measured_effect() == NOT_MEASURED
+    with pytest.raises(ValueError, match=message):
+        parse_deviations({"deviation": [{**row, **changes}]})
+
+
+class Outline(HTMLParser):
+    """Collects ids and checks that tags close in order."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.ids, self.open, self.counts = [], [], {}
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.counts[tag] = self.counts.get(tag, 0) + 1
+        self.ids += [value for key, value in attrs if key == "id"]
+        if tag != "br":
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def test_claims_page_shows_every_claim_once_in_scrollable_tables():
+    outline = Outline(claims_page({}))
+    expected = [f"claim-{c.id}" for c in (*load_claims(), *load_by_eye())]
+    assert sorted(outline.ids) == sorted(expected)
+    assert claims_page({}).count('class="table-scroll"') == outline.counts["table"]
+
+
+def test_one_claim_shows_quote_place_evidence_and_both_verdicts():
+    claim = next(c for c in load_claims() if c.id == "t4-bc-third-ssim")
+    text = claims_table([claim], {})
+    for part in (claim.place, "third place", "place 4 of 6", "verdict-does-not-hold"):
+        assert part in text
+    assert "verdict-not-run" in text
+
+
+def test_inconsistencies_page_shows_every_entry_once():
+    text = inconsistencies_page()
+    outline = Outline(text)
+    assert sorted(outline.ids) == sorted(f"inconsistency-{e.id}" for e in load_inconsistencies())
+    assert outline.counts["table"] == len(SEVERITIES)
+    assert "{" not in text
+
+
+def test_links_from_inconsistencies_lead_to_claims():
+    claims = {f"claim-{c.id}" for c in load_claims()}
+    linked = set(re.findall(r'href="claims\.html#([^"]+)"', inconsistencies_page()))
+    assert linked
+    assert linked <= claims
+
+
+def test_deviations_table_shows_every_row_and_option():
+    text = deviations_table()
+    assert sorted(Outline(text).ids) == sorted(f"deviation-{i}" for i in ROWS)
+    assert "<code>percentile</code>: 95.0 / 50.0" in text
