@@ -99,14 +99,14 @@ class Run:
             while self.done < total:
                 phase, end = phase_at(self.stage, self.done)
                 set_learning(self.model, self.stage, phase)
-                step = self._step()
+                step = self.step()
                 while self.done < end:
                     before = perf_counter()
                     batch = next(batches)
                     wait = perf_counter() - before
                     waited += wait
                     with memory_errors(self.stage, batch.hr.shape[-1], self.device):
-                        terms = self._iterate(step, batch, phase == "given_kernel")
+                        terms = self.iterate(step, batch, phase == "given_kernel")
                     self.window.add(self.done, terms, batch.names, wait)
                     self.done += 1
                     report.step()
@@ -116,7 +116,7 @@ class Run:
                 batches.close()
         return waited
 
-    def _iterate(self, step: nn.Module, batch: CrackBatch, given: bool) -> dict[str, Tensor]:
+    def iterate(self, step: nn.Module, batch: CrackBatch, given: bool) -> dict[str, Tensor]:
         """One optimiser step; nothing in here waits for the GPU."""
         i, total, stage = self.done, self.stage.iterations, self.stage
         seed_iteration(self.seed, i, self.place.rank)
@@ -187,7 +187,7 @@ class Run:
         alpha = alpha_at(i, stage.iterations, stage.alpha, stage.alpha_epoch)
         return alpha, beta_at(i, stage.iterations, stage.beta, self.protocol)
 
-    def _step(self) -> nn.Module:
+    def step(self) -> nn.Module:
         step = Step(self.model, self.stage, self.protocol)
         if self.place.world == 1:
             return step
