@@ -22,7 +22,7 @@ STRENGTHS = MappingProxyType(
         "motion": (9.0, 19.0, 33.0),  # length of the path in HR pixels
         "defocus": (3.0, 6.0, 10.0),  # radius of the disc in HR pixels
         "noise": (0.02, 0.05, 0.1),  # standard deviation of the sensor noise
-        "jpeg": (50.0, 25.0, 10.0),  # quality
+        "jpeg": (70.0, 40.0, 15.0),  # quality
         "low_light": (0.4, 0.2, 0.08),  # share of the light that is left
     }
 )

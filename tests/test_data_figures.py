@@ -1,0 +1,59 @@
+"""Figures of the data chapter: they show what they say."""
+
+import numpy as np
+import pytest
+from matplotlib import pyplot as plt
+
+from csbsr.data.synthetic import SyntheticCracks
+from csbsr.protocol import PAPER
+from csbsr.realistic import STRENGTHS
+from csbsr.reproduce.data_figures import (
+    contact_sheet,
+    crack_share_histogram,
+    degradation_gallery,
+    image_and_mask_rows,
+    realistic_gallery,
+)
+
+
+@pytest.fixture(autouse=True)
+def close_figures():
+    yield
+    plt.close("all")
+
+
+def canvas(figure) -> np.ndarray:
+    return figure.axes[0].images[0].get_array()
+
+
+def test_contact_sheet_shows_the_first_images_whole():
+    source = SyntheticCracks(5, 64)
+    sheet = canvas(contact_sheet(source, count=5, columns=3))
+    assert sheet.shape == (64 * 2 + 6, 64 * 3 + 12, 3)
+    assert np.array_equal(sheet[:64, 70:134], source.load(1)[0].transpose(1, 2, 0))
+
+
+def test_rows_show_masks_below_images_with_cracks_only():
+    source = SyntheticCracks(12, 64)
+    rows = canvas(image_and_mask_rows(source, count=11))
+    masks = rows[70:]
+    assert set(np.unique(masks)) == {0, 255}
+    assert np.array_equal(masks[:, -64:, 0] > 0, source.load(11)[1][0])
+
+
+def test_galleries_have_a_column_per_blur_and_a_row_per_kind():
+    image, mask = SyntheticCracks(1, 64).load(0)
+    gallery = degradation_gallery(
+        image, PAPER, cases=[(0.5, 0.5, 0), (2, 1, 45)], mask=mask, window=32
+    )
+    assert len(gallery.axes) == 6
+    assert gallery.axes[2].images[0].get_array().shape == (32, 32, 3)
+    assert gallery.axes[4].images[0].get_array().shape == (8, 8, 3)
+    unseen = realistic_gallery(image, "a", PAPER, mask=mask, window=32)
+    assert len(unseen.axes) == 4 * len(STRENGTHS)
+
+
+def test_histogram_counts_every_image():
+    figure = crack_share_histogram({"train": [0.01, 0.02, 0.04], "test": [0.0]})
+    labels = [t.get_text() for t in figure.axes[0].get_legend().get_texts()]
+    assert labels == ["train", "test"]
