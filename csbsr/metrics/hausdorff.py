@@ -12,7 +12,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from csbsr.metrics.levels import LevelMap, corner_ranges
-from csbsr.metrics.nearest import MARGIN, disc_offsets, framed_shape, target_elements
+from csbsr.metrics.nearest import MARGIN, framed_shape, target_elements
 from csbsr.metrics.plain import HALF_DIAGONAL, weighted_percentile
 from csbsr.metrics.surface import prediction_elements, squared_distances, target_surface
 
@@ -67,6 +67,30 @@ def _sort_ring(elements, start, stop, radius, scratch):
 
 
 @njit(cache=True, nogil=True)
+def _first_pass(elements, unit_scale, change, moment, rings):
+    """Total lengths, sums of length x distance in fixed point, and elements per ring."""
+    half_scale = unit_scale * HALF_DIAGONAL
+    for n in range(elements.size):
+        e = elements[n]
+        distance = np.sqrt(np.float64(e >> 33))
+        rings[np.int64(distance) + 1] += 1
+        half = np.int64(distance * half_scale + 0.5)
+        middle, length = half, np.int64(1)
+        if not e >> 32 & 1:
+            middle, length = np.int64(distance * unit_scale + 0.5) - half, _UNIT - 1
+        v1, v2, v3, v4 = e & 255, e >> 8 & 255, e >> 16 & 255, e >> 24 & 255
+        change[v1] += 1
+        moment[v1] += half
+        if v2 != v3:
+            change[v2] += length
+            change[v3] -= length
+            moment[v2] += middle
+            moment[v3] -= middle
+        change[v4] -= 1
+        moment[v4] -= half
+
+
+@njit(cache=True, nogil=True)
 def directed(elements, levels, percentile, reach):
     """Percentile (squared, int64), mean distance and tie flag of each threshold < levels.
 
@@ -76,23 +100,11 @@ def directed(elements, levels, percentile, reach):
     squared = np.zeros(levels, np.int64)
     mean = np.zeros(levels)
     tied = np.zeros(levels, np.bool_)
-    # One pass: total lengths, sums of length x distance in fixed point, elements per ring.
     bits = 61 - np.int64(np.ceil(np.log2((elements.size + 1.0) * (reach + 1.0) * 1.5)))
     unit_scale = 2.0 ** min(bits, 44)
-    half_scale = unit_scale * HALF_DIAGONAL
     change, moment = np.zeros(256, np.int64), np.zeros(256, np.int64)
     rings = np.zeros(np.int64(reach) + 3, np.int64)
-    _add_lengths(elements, 0, elements.size, change)
-    for n in range(elements.size):
-        e = elements[n]
-        distance = np.sqrt(np.float64(e >> 33))
-        rings[np.int64(distance) + 1] += 1
-        half = np.int64(distance * half_scale + 0.5)
-        middle = half if e >> 32 & 1 else np.int64(distance * unit_scale + 0.5) - half
-        moment[e & 255] += half
-        moment[e >> 8 & 255] += middle
-        moment[e >> 16 & 255] -= middle
-        moment[e >> 24 & 255] -= half
+    _first_pass(elements, unit_scale, change, moment, rings)
     total, tail = np.zeros(levels, np.int64), np.zeros(levels, np.int64)
     after = np.zeros(levels, np.int64)
     _beyond(tail, change, levels, total)
@@ -196,7 +208,7 @@ def surface_curves(levels: LevelMap, target: NDArray[np.bool_], percentile: floa
     lowest, highest = corner_ranges(levels.framed, MARGIN, *framed_shape(*surface.shape))
     squared = squared_distances(surface)
     forth = prediction_elements(levels.framed, lowest, highest, MARGIN, squared)
-    back = target_elements(where, kind, lowest, highest, thresholds, occupied, *disc_offsets())
+    back = target_elements(where, kind, lowest, highest, thresholds, occupied)
     for elements in (forth, back):
         far, average, tied = directed(elements, thresholds, percentile, np.hypot(*surface.shape))
         distance = np.sqrt(far)

@@ -9,6 +9,7 @@ corner, a neighbour as a rule, bounds the search.
 
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
 from csbsr.metrics.surface import pack
 
@@ -18,14 +19,17 @@ _UNKNOWN = np.int32(2**30)
 _AWAY = np.int32(20000)  # a site that no corner is near to; squares stay within int32
 
 
-def disc_offsets() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return row and column offsets of the disc without its centre, and squared distances."""
+def _disc() -> NDArray[np.int64]:
+    """Row offset, column offset and squared distance of the disc's corners, nearest first."""
     steps = np.arange(-MARGIN, MARGIN + 1)
     di, dj = (a.ravel() for a in np.meshgrid(steps, steps, indexing="ij"))
     squared = di**2 + dj**2
     order = np.argsort(squared, kind="stable")
     order = order[(squared[order] > 0) & (squared[order] <= MARGIN**2)]
-    return di[order].astype(np.int64), dj[order].astype(np.int64), squared[order].astype(np.int64)
+    return np.stack([di[order], dj[order], squared[order]]).astype(np.int64)
+
+
+_DISC = _disc()
 
 
 def framed_shape(rows: int, columns: int) -> tuple[int, int]:
@@ -111,9 +115,8 @@ def _search(field, runs, blocks, supers, gi, gj, goal, limit, at, site_i, site_j
                         vertical = (i - gi) * (i - gi)
                         if vertical + block_j >= limit[runs[i, bj]]:
                             continue
-                        line = field[i]
                         for j in range(bj * 8, bj * 8 + 8):
-                            f = line[j]
+                            f = field[i, j]
                             squared = vertical + (j - gj) * (j - gj)
                             if squared < limit[f]:
                                 limit[f] = squared
@@ -122,101 +125,101 @@ def _search(field, runs, blocks, supers, gi, gj, goal, limit, at, site_i, site_j
 
 
 @njit(cache=True, nogil=True)
-def _append(elements, n, kind, squared, start, stop):
-    """Append a run of thresholds [start, stop) at one distance; grows the array when full."""
-    if n == elements.size:
-        larger = np.empty(2 * n, np.int64)
-        larger[:n] = elements
-        elements = larger
-    if kind == 0:
-        elements[n] = pack(squared, 1, start, stop, stop, stop)
-    else:
-        elements[n] = pack(squared, kind - 1, start, start, stop, stop)
-    return elements
+def _climb(maps, disc, gi, gj, top, goal, limit, at, site_i, site_j):
+    """Fill limit[top + 1 : goal + 1] with the squared distance to the nearest corner of level >= f.
+
+    maps: the field and its maxima over runs of 8, blocks of 8 x 8 and of 64 x 64.
+    """
+    field, runs, blocks, supers = maps
+    first = top
+    for s in range(disc.shape[1]):
+        if top >= goal:
+            return
+        f = np.int64(field[gi + disc[0, s], gj + disc[1, s]])
+        if f > top:
+            site_i[f], site_j[f] = gi + disc[0, s], gj + disc[1, s]
+            limit[top + 1 : f + 1] = disc[2, s]
+            top = f
+    if top >= goal:
+        return
+    settled = limit[first + 1 : top + 1].copy()
+    _known(gi, gj, top, goal, site_i, site_j, at, limit)
+    _search(field, runs, blocks, supers, gi, gj, goal, limit, at, site_i, site_j)
+    _lower(top, goal, at, limit)
+    limit[first + 1 : top + 1] = settled
 
 
 @njit(cache=True, nogil=True)
-def target_elements(where, kind, lowest, highest, levels, top_level, disc_i, disc_j, disc_squared):
-    """Elements of the target's surface with distances to the prediction's, thresholds < top_level.
+def _maxima(field):
+    runs = row_maxima(field)
+    blocks = column_maxima(runs)
+    return field, runs, blocks, row_maxima(column_maxima(blocks))
 
-    where (N, 2) corners, kind (N,); lowest, highest: framed corner maps; levels = T thresholds.
-    """
+
+@njit(cache=True, nogil=True)
+def _run(kind, squared, start, stop):
+    """Element of one corner at the thresholds [start, stop)."""
+    if kind == 0:
+        return pack(squared, 1, start, stop, stop, stop)
+    return pack(squared, kind - 1, start, start, stop, stop)
+
+
+@njit(cache=True, nogil=True)
+def _target_elements(where, kind, lowest, highest, levels, occupied, disc):
     inverted = np.empty_like(lowest)  # a corner inside the masks looks for low levels
     for i in range(lowest.shape[0]):
         row, source = inverted[i], lowest[i]
         for j in range(row.size):
             row[j] = np.uint8(0) if source[j] == 255 else np.uint8(np.uint8(levels) - source[j])
-    runs_high, runs_low = row_maxima(highest), row_maxima(inverted)
-    blocks_high, blocks_low = column_maxima(runs_high), column_maxima(runs_low)
-    supers_high = row_maxima(column_maxima(blocks_high))
-    supers_low = row_maxima(column_maxima(blocks_low))
-    sites = np.full((2, 2, 256), -_AWAY, np.int32)
+    outside, inside = _maxima(highest), _maxima(inverted)
+    out_i, out_j = np.full(256, -_AWAY, np.int32), np.full(256, -_AWAY, np.int32)
+    in_i, in_j = np.full(256, -_AWAY, np.int32), np.full(256, -_AWAY, np.int32)
     limit, at = np.empty(256, np.int32), np.empty(256, np.int32)
-    elements = np.empty(16 * where.shape[0] + 256, np.int64)
+    elements = np.empty(16 * where.shape[0] + 512, np.int64)
     count = 0
-    stride = highest.shape[1]
-    steps = disc_i * stride + disc_j
     for n in range(where.shape[0]):
+        if count + levels + 2 > elements.size:
+            larger = np.empty(2 * elements.size, np.int64)
+            larger[:count] = elements[:count]
+            elements = larger
         gi, gj = np.int64(where[n, 0]) + MARGIN, np.int64(where[n, 1]) + MARGIN
         low, high = np.int64(lowest[gi, gj]), np.int64(highest[gi, gj])
         if low < high:
-            elements = _append(elements, count, kind[n], 0, low, high)
+            elements[count] = _run(kind[n], 0, low, high)
             count += 1
-        for inside in range(2):
-            field = inverted if inside else highest
-            top = levels - low if inside else high
-            goal = levels if inside else top_level
-            site_i, site_j = sites[inside, 0], sites[inside, 1]
-            flat = field.ravel()
-            origin = gi * stride + gj
-            for s in range(steps.size):
-                if top >= goal:
-                    break
-                f = np.int64(flat[origin + steps[s]])
-                if f > top:
-                    site_i[f], site_j[f] = gi + disc_i[s], gj + disc_j[s]
-                    start, stop = (levels - f, levels - top) if inside else (top, f)
-                    elements = _append(elements, count, kind[n], disc_squared[s], start, stop)
-                    count += 1
-                    top = f
-            if top >= goal:
-                continue
-            _known(gi, gj, top, goal, site_i, site_j, at, limit)
-            if inside:
-                _search(
-                    inverted,
-                    runs_low,
-                    blocks_low,
-                    supers_low,
-                    gi,
-                    gj,
-                    goal,
-                    limit,
-                    at,
-                    site_i,
-                    site_j,
-                )
-            else:
-                _search(
-                    highest,
-                    runs_high,
-                    blocks_high,
-                    supers_high,
-                    gi,
-                    gj,
-                    goal,
-                    limit,
-                    at,
-                    site_i,
-                    site_j,
-                )
-            _lower(top, goal, at, limit)
-            while top < goal:
-                f = top + 1
-                while f < goal and limit[f + 1] == limit[top + 1]:
+        if high < occupied:
+            _climb(outside, disc, gi, gj, high, occupied, limit, at, out_i, out_j)
+            f = high + 1
+            while f <= occupied:  # threshold k is settled by the corners of level > k
+                start, squared = f - 1, limit[f]
+                while f <= occupied and limit[f] == squared:
                     f += 1
-                start, stop = (levels - f, levels - top) if inside else (top, f)
-                elements = _append(elements, count, kind[n], limit[top + 1], start, stop)
+                elements[count] = _run(kind[n], squared, start, f - 1)
                 count += 1
-                top = f
+        if low > 0:
+            _climb(inside, disc, gi, gj, levels - low, levels, limit, at, in_i, in_j)
+            f = levels - low + 1
+            while f <= levels:
+                start, squared = f - 1, limit[f]
+                while f <= levels and limit[f] == squared:
+                    f += 1
+                elements[count] = _run(kind[n], squared, levels - f + 1, levels - start)
+                count += 1
     return elements[:count]
+
+
+def target_elements(
+    where: NDArray[np.int32],
+    kind: NDArray[np.uint8],
+    lowest: NDArray[np.uint8],
+    highest: NDArray[np.uint8],
+    levels: int,
+    occupied: int,
+) -> NDArray[np.int64]:
+    """Return the elements of the target's surface with distances to the prediction's.
+
+    where (N, 2), kind (N,): as `target_surface` returns them; lowest, highest: `corner_ranges` of
+    the prediction, in maps of `framed_shape`; levels: the number of thresholds, of which those
+    from `occupied` on leave the prediction empty and get no elements.
+    """
+    return _target_elements(where, kind, lowest, highest, levels, occupied, _DISC)
