@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from matplotlib import pyplot as plt
 
+from csbsr.data.manifest import Entry, NearDuplicate
 from csbsr.data.synthetic import SyntheticCracks
 from csbsr.protocol import PAPER
 from csbsr.realistic import STRENGTHS
@@ -12,7 +13,9 @@ from csbsr.reproduce.data_figures import (
     crack_share_histogram,
     degradation_gallery,
     image_and_mask_rows,
+    leak_table,
     realistic_gallery,
+    split_table,
 )
 
 
@@ -57,3 +60,18 @@ def test_histogram_counts_every_image():
     figure = crack_share_histogram({"train": [0.01, 0.02, 0.04], "test": [0.0]})
     labels = [t.get_text() for t in figure.axes[0].get_legend().get_texts()]
     assert labels == ["train", "test"]
+
+
+def test_tables_count_images_sizes_and_leaks():
+    entries = [Entry("<a>", "train", 8, 8, share, str(share)) for share in (0.0, 0.02, 0.02)]
+    table = split_table({"train": entries})
+    for cell in (
+        "<td>3</td>",
+        "<td>8 x 8</td>",
+        "<td>1.33 %</td>",
+        "<td>2.00 %</td>",
+        "<td>1</td>",
+    ):
+        assert cell in table
+    assert "No training image" in leak_table([])
+    assert "&lt;a&gt;" in leak_table([NearDuplicate("<a>", "b", 3, 0.95)])

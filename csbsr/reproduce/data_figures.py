@@ -1,5 +1,6 @@
-"""Figures of the data: contact sheets, Fig. 5, blur kernels with their LR images, crack shares."""
+"""Figures and tables of the data: contact sheets, Fig. 5, blurs, crack shares, what is in it."""
 
+import html
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,10 +11,12 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor
 
+from csbsr.data.manifest import Entry, NearDuplicate
 from csbsr.data.stream import CrackSource
 from csbsr.degradation import blur, degrade, downsample, gaussian_kernels
 from csbsr.protocol import Protocol
 from csbsr.realistic import STRENGTHS, realistic
+from csbsr.reproduce.display import table_html
 
 GALLERY = ((0.45, 0.45, 0.0), (1.4, 1.4, 0.0), (2.0, 2.0, 0.0), (2.0, 0.6, 30.0), (2.0, 0.6, 120.0))
 """(sigma1, sigma2, theta in degrees) shown by `degradation_gallery`: variances 0.2 to 4.0."""
@@ -65,7 +68,7 @@ def degradation_gallery(
     figure, axes = plt.subplots(3, len(cases), figsize=(1.75 * len(cases), 5.4), squeeze=False)
     for column, (a, b, angle) in enumerate(cases):
         kernel = kernels[column, 0]
-        _bare(axes[0, column]).imshow(kernel, cmap="magma", vmin=0)
+        _bare(axes[0, column]).imshow(kernel.numpy(), cmap="magma", vmin=0)
         axes[0, column].set_title(f"σ = {a:g}, {b:g}\nθ = {angle:g}°", fontsize=9)
         _bare(axes[1, column]).imshow(_picture(blurred[column], box))
         _bare(axes[2, column]).imshow(_picture(lr[column], box, 4))
@@ -128,6 +131,41 @@ def crack_share_histogram(shares: dict[str, Sequence[float]]) -> Figure:
     ax.set_ylabel("images (%)")
     ax.legend()
     return figure
+
+
+def split_table(splits: dict[str, Sequence[Entry]]) -> str:
+    """Return HTML: for each split how many images of which size, and how much of them is crack."""
+    rows = []
+    for split, entries in splits.items():
+        sizes = sorted({(e.width, e.height) for e in entries})
+        size = f"{sizes[0][0]} x {sizes[0][1]}" if len(sizes) == 1 else f"{len(sizes)} sizes"
+        shares = np.array([e.crack_share for e in entries])
+        same = len(entries) - len({e.sha256 for e in entries})
+        rows.append(
+            [
+                html.escape(split),
+                f"{len(entries)}",
+                size,
+                f"{100 * shares.mean():.2f} %",
+                f"{100 * np.median(shares):.2f} %",
+                f"{np.count_nonzero(shares == 0)}",
+                f"{same}",
+            ]
+        )
+    header = ["split", "images", "size", "crack pixels, mean", "median", "crack-free", "repeated"]
+    return table_html(header, rows, caption="What is in the data set of this page.")
+
+
+def leak_table(pairs: Sequence[NearDuplicate], most: int = 10) -> str:
+    """Return HTML: the pairs of a training and a test image that look alike, or that none do."""
+    if not pairs:
+        return "<p>No training image looks like a test image by this check.</p>"
+    rows = [
+        [html.escape(p.first), html.escape(p.second), f"{p.bits}", f"{p.correlation:.3f}"]
+        for p in pairs[:most]
+    ]
+    caption = f"{len(pairs)} pairs look alike; the {len(rows)} most alike."
+    return table_html(["training", "test", "bits apart", "correlation"], rows, caption=caption)
 
 
 def _last(image: Picture) -> Picture:
