@@ -231,6 +231,7 @@ def claim_data(**changes):
         ({"check": {"type": "better", "metrics": ["IoU"]}}, "metric 'IoU' is unknown"),
         ({"check": {"type": "better", "left": ["@h"]}}, "group '@h' is unknown"),
         ({"split": "rows"}, "split 'rows' is unknown"),
+        ({"check": {"type": "example", "example": "magic"}}, "no function 'magic'"),
     ],
 )
 def test_wrong_claims_are_refused(changes, message):

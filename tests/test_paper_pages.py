@@ -8,13 +8,17 @@ import pytest
 
 from csbsr.protocol import PAPER, RELEASED, Protocol
 from csbsr.reproduce.claims import load_by_eye, load_claims
+from csbsr.reproduce.claims_report import claims_text
 from csbsr.reproduce.deviations import NOT_MEASURED, load_deviations, parse_deviations
 from csbsr.reproduce.inconsistencies import SEVERITIES, load_inconsistencies
 from csbsr.reproduce.paper_pages import (
-    claims_page,
+    PARTS,
+    by_eye_table,
+    claims_of,
+    claims_summary,
     claims_table,
     deviations_table,
-    inconsistencies_page,
+    inconsistencies_table,
 )
 
 ROWS = {row.id: row for row in load_deviations()}
@@ -61,6 +65,10 @@ def test_wrong_rows_are_refused(changes, message):
         parse_deviations({"deviation": [{**row, **changes}]})
 
 
+def inconsistencies():
+    return "".join(inconsistencies_table(severity) for severity in SEVERITIES)
+
+
 class Outline(HTMLParser):
     """Collects ids and checks that tags close in order."""
 
@@ -81,11 +89,14 @@ class Outline(HTMLParser):
         assert self.open.pop() == tag
 
 
-def test_claims_page_shows_every_claim_once_in_scrollable_tables():
-    outline = Outline(claims_page({}))
+def test_parts_of_the_claims_page_show_every_claim_once():
+    tables = [claims_table(claims_of(part), {}, part) for part in PARTS]
+    text = "".join([claims_summary({}), *tables, by_eye_table()])
     expected = [f"claim-{c.id}" for c in (*load_claims(), *load_by_eye())]
-    assert sorted(outline.ids) == sorted(expected)
-    assert claims_page({}).count('class="table-scroll"') == outline.counts["table"]
+    assert sorted(Outline(text).ids) == sorted(expected)
+    assert text.count('class="table-scroll"') == len(PARTS) + 2
+    with pytest.raises(ValueError, match="part 'x' is unknown"):
+        claims_of("x")
 
 
 def test_one_claim_shows_quote_place_evidence_and_both_verdicts():
@@ -96,8 +107,8 @@ def test_one_claim_shows_quote_place_evidence_and_both_verdicts():
     assert "verdict-not-run" in text
 
 
-def test_inconsistencies_page_shows_every_entry_once():
-    text = inconsistencies_page()
+def test_inconsistencies_tables_show_every_entry_once():
+    text = inconsistencies()
     outline = Outline(text)
     assert sorted(outline.ids) == sorted(f"inconsistency-{e.id}" for e in load_inconsistencies())
     assert outline.counts["table"] == len(SEVERITIES)
@@ -106,7 +117,7 @@ def test_inconsistencies_page_shows_every_entry_once():
 
 def test_links_from_inconsistencies_lead_to_claims():
     claims = {f"claim-{c.id}" for c in load_claims()}
-    linked = set(re.findall(r'href="claims\.html#([^"]+)"', inconsistencies_page()))
+    linked = set(re.findall(r'href="claims\.html#([^"]+)"', inconsistencies()))
     assert linked
     assert linked <= claims
 
@@ -115,3 +126,11 @@ def test_deviations_table_shows_every_row_and_option():
     text = deviations_table()
     assert sorted(Outline(text).ids) == sorted(f"deviation-{i}" for i in ROWS)
     assert "<code>percentile</code>: 95.0 / 50.0" in text
+
+
+def test_text_report_has_a_line_per_claim_and_counts(tmp_path):
+    lines = claims_text(tmp_path / "nothing").splitlines()
+    for claim in load_claims():
+        assert sum(line.endswith(f" {claim.id}") for line in lines) == 1
+    counts = [line.split() for line in lines[-4:]]
+    assert [row[-1] for row in counts] == ["0", "0", "0", str(len(load_claims()))]

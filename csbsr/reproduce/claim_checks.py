@@ -1,13 +1,12 @@
 """The machine-checkable form of a claim, and its evaluation against a source of numbers."""
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import product
 from typing import Literal
 
-from csbsr.reproduce.paper import METRICS, Parameter
+from csbsr.reproduce.paper import METRICS
 from csbsr.reproduce.verdicts import (
     Cell,
     Need,
@@ -21,7 +20,17 @@ from csbsr.reproduce.verdicts import (
 )
 
 CheckType = Literal[
-    "better", "rank", "ratio", "gain", "level", "spread", "monotone", "curve", "sum", "equal"
+    "better",
+    "rank",
+    "ratio",
+    "gain",
+    "level",
+    "spread",
+    "monotone",
+    "curve",
+    "sum",
+    "equal",
+    "example",
 ]
 CURVES: Mapping[str, tuple[str, str]] = {
     "IoU": ("IoU_max", "AIU"),
@@ -44,7 +53,8 @@ class Check:
     rank: `experiments[0]` has place `rank` among `experiments`. monotone: each experiment is worse
     than the one before. spread: max - min. ratio, gain: left over right. level: the
     value. These four are bounded by `target` +- `tolerance`, `at_least` and `at_most`. curve: left
-    better than right at `at_least` of the thresholds. sum, equal: parameters of the paper.
+    better than right at `at_least` of the thresholds. sum, equal: parameters of the paper. example:
+    a function of `claim_examples`.
     """
 
     type: CheckType
@@ -53,6 +63,7 @@ class Check:
     right: tuple[str, ...] = ()
     experiments: tuple[str, ...] = ()
     parameters: tuple[str, ...] = ()
+    example: str = ""
     need: Need = "all"
     zip: bool = False
     by: float = 0.0
@@ -225,21 +236,3 @@ def evaluate(check: Check, numbers: Numbers) -> Verdict:
     else:
         parts = _bounded(check)
     return combine([judge(part, numbers) for part in parts], check.need)
-
-
-def evaluate_parameters(check: Check, parameters: Mapping[str, Parameter]) -> Verdict:
-    """Return the verdict on a check that reads the paper's parameters only."""
-    *parts, total = check.parameters
-    values = [float(parameters[name].value) for name in parts]  # type: ignore[arg-type]
-    expected = float(parameters[total].value)  # type: ignore[arg-type]
-    sign = " + " if check.type == "sum" else " = "
-    shown = sign.join(f"{v:g}" for v in values)
-    held = (
-        math.isclose(sum(values), expected)
-        if check.type == "sum"
-        else all(math.isclose(v, expected) for v in values)
-    )
-    return Verdict(
-        "holds" if held else "does not hold",
-        f"{shown} {'=' if held else 'is not'} {expected:g}",
-    )

@@ -14,7 +14,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-from csbsr.reproduce.claim_checks import DERIVED, Check, evaluate, evaluate_parameters
+from csbsr.reproduce import claim_examples
+from csbsr.reproduce.claim_checks import DERIVED, Check, evaluate
 from csbsr.reproduce.claim_numbers import PaperNumbers, ResultNumbers
 from csbsr.reproduce.paper import METRICS, Table, build, load_parameters, load_tables, read_toml
 from csbsr.reproduce.verdicts import Verdict
@@ -73,6 +74,8 @@ def _expand(family: Mapping[str, Any], groups: Mapping[str, Sequence[str]]) -> l
     for metric in check.metrics:
         if metric not in METRICS and metric not in DERIVED and check.type != "curve":
             raise ValueError(f"{where}: metric '{metric}' is unknown")
+    if check.type == "example" and not hasattr(claim_examples, check.example):
+        raise ValueError(f"{where}: claim_examples has no function '{check.example}'")
     claim = build(Claim, {**data, "check": check}, where)
     if split is None:
         return [claim]
@@ -125,8 +128,11 @@ def load_by_eye() -> tuple[ByEye, ...]:
 
 def evaluate_on_paper(claim: Claim, tables: Mapping[str, Table] | None = None) -> Verdict:
     """Return whether the paper's own printed numbers bear the claim out."""
+    if claim.check.type == "example":
+        return getattr(claim_examples, claim.check.example)()
     if claim.check.type in ("sum", "equal"):
-        return evaluate_parameters(claim.check, load_parameters())
+        names, parameters = claim.check.parameters, load_parameters()
+        return claim_examples.evaluate_parameters(claim.check.type, names, parameters)
     return evaluate(claim.check, PaperNumbers.of(load_tables() if tables is None else tables))
 
 
@@ -136,7 +142,7 @@ def evaluate_on_results(claim: Claim, results: Mapping[str, Sequence[Result]]) -
     Smoke runs never count. All experiments of a claim are taken from one profile and protocol.
     """
     if not claim.experiments:
-        return Verdict("not run", "concerns the text alone, no experiment")
+        return Verdict("not run", "needs no experiment")
     numbers = ResultNumbers.of(results, claim.experiments)
     if isinstance(numbers, str):
         return Verdict("not run", numbers)

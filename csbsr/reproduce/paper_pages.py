@@ -4,6 +4,7 @@ import html
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from csbsr.reproduce.claim_numbers import seed_sd
 from csbsr.reproduce.claims import (
     Claim,
     Result,
@@ -14,21 +15,24 @@ from csbsr.reproduce.claims import (
 )
 from csbsr.reproduce.deviations import Deviation, load_deviations
 from csbsr.reproduce.display import table_html
-from csbsr.reproduce.inconsistencies import SEVERITIES, load_inconsistencies
+from csbsr.reproduce.inconsistencies import load_inconsistencies
+from csbsr.reproduce.paper import read_toml
 from csbsr.reproduce.verdicts import WORDS, Verdict
 
 Results = Mapping[str, Sequence[Result]]
-PARTS: Sequence[tuple[str, tuple[str, ...]]] = (
-    ("Data", ("data-",)),
-    ("Table II: comparison", ("t2-",)),
-    ("Figures 6 and 7: curves over thresholds", ("f6-", "f7-")),
-    ("Joint learning and blind super-resolution", ("joint-", "blind-")),
-    ("Table III: effect of beta", ("t3-",)),
-    ("Table IV, Figures 12 and 13: losses", ("t4-", "f12-")),
-    ("Table V: weights of the SR loss", ("t5-",)),
-    ("Table VI, Sec. III-D: blur skip", ("t6-", "s3d-")),
-)
-"""Headings of the claims page, and how the ids of their claims begin."""
+PARTS: Mapping[str, tuple[str, ...]] = {
+    "data": ("data-",),
+    "comparison": ("t2-",),
+    "curves": ("f6-", "f7-"),
+    "joint learning": ("joint-", "blind-"),
+    "beta": ("t3-",),
+    "losses": ("t4-", "f12-"),
+    "weights": ("t5-",),
+    "blur skip": ("t6-", "s3d-"),
+    "examples": ("x-",),
+    "percentile": ("p-",),
+}
+"""Parts of the claims page, and how the ids of their claims begin."""
 SEVERITY_TITLES: Mapping[str, str] = {
     "numbers": "Text, marks and numbers",
     "equation": "Equations",
@@ -52,12 +56,19 @@ def _place(text: str) -> str:
     return f'<br><span class="place">{html.escape(text)}</span>'
 
 
+def claims_of(part: str) -> list[Claim]:
+    """Return the claims of one part of the page; ValueError for an unknown part."""
+    if part not in PARTS:
+        raise ValueError(f"part '{part}' is unknown; choose one of {', '.join(PARTS)}")
+    return [claim for claim in load_claims() if claim.id.startswith(PARTS[part])]
+
+
 def claims_table(claims: Sequence[Claim], results: Results, caption: str = "Claims") -> str:
     """Return one table of claims: statement, printed numbers, our results; ids are anchors."""
     rows = []
     for claim in claims:
         note = f'<br><span class="note">{html.escape(claim.note)}</span>' if claim.note else ""
-        reads = ", ".join(claim.metrics) or ", ".join(claim.check.parameters)
+        reads = ", ".join(claim.metrics or claim.check.parameters) or "computed on an example"
         rows.append(
             [
                 f'<span id="claim-{claim.id}">{_quote(claim.quote)}</span>{_place(claim.place)}',
@@ -81,26 +92,26 @@ def claims_summary(results: Results) -> str:
     return table_html(header, rows, caption="Verdicts on the paper's claims")
 
 
+def noise_note() -> str:
+    """Return the spread over seeds that one run is judged by, in a sentence."""
+    known = [f"{metric} {value:g}" for metric, value in seed_sd().items()]
+    source = read_toml("claims")["seed_sd"]["source"]
+    return (
+        f"<p>Documented spread of one run over seeds: {html.escape(', '.join(known))}. "
+        f"Source: {html.escape(source)}. It is a lower bound for other settings.</p>"
+    )
+
+
 def by_eye_table() -> str:
     """Return the statements about pictures, which are not judged by the machine."""
     rows = [
         [
             f'<span id="claim-{c.id}">{_quote(c.quote)}</span>{_place(c.place)}',
-            f'<a href="#{c.figure}">{html.escape(c.figure)}</a>' if c.figure else "",
+            html.escape(c.figure.replace("-", " ").capitalize()),
         ]
         for c in load_by_eye()
     ]
     return table_html(("Statement", "Figure"), rows, caption="Judged by eye, not counted")
-
-
-def claims_page(results: Results) -> str:
-    """Return the generated part of the claims page: summary, one table per part, by eye."""
-    blocks = [claims_summary(results)]
-    for title, prefixes in PARTS:
-        claims = [c for c in load_claims() if c.id.startswith(prefixes)]
-        blocks += [f"<h2>{html.escape(title)}</h2>", claims_table(claims, results, title)]
-    blocks += ["<h2>Judged by eye</h2>", by_eye_table()]
-    return "\n".join(blocks)
 
 
 def inconsistencies_table(severity: str) -> str:
@@ -125,14 +136,6 @@ def inconsistencies_table(severity: str) -> str:
         )
     header = ("One place says", "Another", "What does not fit")
     return table_html(header, rows, caption=SEVERITY_TITLES[severity])
-
-
-def inconsistencies_page() -> str:
-    """Return the generated part of the inconsistencies page: one table per severity."""
-    blocks = [f"<p>{len(load_inconsistencies())} places.</p>"]
-    for severity in SEVERITIES:
-        blocks += [f"<h2>{SEVERITY_TITLES[severity]}</h2>", inconsistencies_table(severity)]
-    return "\n".join(blocks)
 
 
 def _settings(row: Deviation) -> str:
