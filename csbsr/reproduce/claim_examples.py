@@ -25,7 +25,7 @@ from csbsr.reproduce.verdicts import Verdict
 def evaluate_parameters(
     kind: str, names: Sequence[str], parameters: Mapping[str, Parameter]
 ) -> Verdict:
-    """Return whether the last parameter is the sum of (`sum`), or equal to (`equal`), the others."""
+    """Return whether the last parameter is the sum of the others, or (`equal`) equal to each."""
     *parts, total = names
     values = [float(parameters[name].value) for name in parts]  # type: ignore[arg-type]
     expected = float(parameters[total].value)  # type: ignore[arg-type]
