@@ -146,7 +146,15 @@ def _steps(rng: np.random.Generator, n: int, length: float) -> np.ndarray:
 
 
 @numba.njit(cache=True, nogil=True)
-def _stamp(inside, dark, ys, xs, halves, darks):
+def _stamp(
+    inside: Field,
+    dark: Field,
+    ys: np.ndarray,
+    xs: np.ndarray,
+    halves: np.ndarray,
+    darks: np.ndarray,
+) -> None:
+    """Draw one path into both maps, where it is the nearest."""
     h, w = inside.shape
     for k in range(len(ys)):
         y, x, half = ys[k], xs[k], halves[k]

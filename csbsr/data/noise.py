@@ -91,7 +91,15 @@ def cells(
 
 
 @numba.njit(cache=True, nogil=True, fastmath=True)
-def _cells(centre_y, centre_x, values, warp_y, warp_x, pitch, strength):
+def _cells(
+    centre_y: np.ndarray,
+    centre_x: np.ndarray,
+    values: np.ndarray,
+    warp_y: Field,
+    warp_x: Field,
+    pitch: np.float32,
+    strength: np.float32,
+) -> tuple[Field, Field, Field]:
     h, w = warp_y.shape
     value = np.empty((h, w), np.float32)
     edge = np.empty((h, w), np.float32)

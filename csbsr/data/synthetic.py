@@ -107,7 +107,17 @@ def _camera(rng: np.random.Generator, picture: np.ndarray) -> np.ndarray:
 
 
 @numba.njit(cache=True, nogil=True, fastmath=True)
-def _shade(value, mix, height, inside, dark, brightness, colours, toward, look):
+def _shade(
+    value: Field,
+    mix: Field,
+    height: Field,
+    inside: Field,
+    dark: Field,
+    brightness: Field,
+    colours: np.ndarray,
+    toward: np.ndarray,
+    look: np.ndarray,
+) -> np.ndarray:
     """`look`: how dark cracks are, dirt around them, relief of their edges."""
     h, w = height.shape
     out = np.empty((h, w, 3), np.float32)
@@ -138,7 +148,7 @@ def _shade(value, mix, height, inside, dark, brightness, colours, toward, look):
 
 
 @numba.njit(cache=True, nogil=True, fastmath=True)
-def _expose(picture, noise, blur, sigma):
+def _expose(picture: np.ndarray, noise: Field, blur: np.float32, sigma: np.float32) -> np.ndarray:
     h, w, _ = picture.shape
     out = np.empty((3, h, w), np.uint8)
     for i in range(h):

@@ -121,7 +121,7 @@ def crack_share_histogram(shares: dict[str, Sequence[float]]) -> Figure:
     """Return how large a part of each image is crack, one outline per split; shares in 0..1."""
     figure, ax = plt.subplots(figsize=(6.4, 2.8))
     top = max(max(values, default=0) for values in shares.values())
-    edges = np.linspace(0, 100 * max(top, 0.01), 31)
+    edges = np.linspace(0, 100 * max(top, 0.01), 17)
     for split, values in shares.items():
         weights = np.full(len(values), 100 / max(len(values), 1))
         ax.hist(
