@@ -5,7 +5,6 @@ imported torch once, which makes them start in milliseconds.
 """
 
 import json
-import multiprocessing
 import os
 import resource
 import signal
@@ -14,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from training_stand_ins import run, tiny, tiny_stage, weights
+from training_stand_ins import finish, launch, run, tiny, tiny_stage, weights
 
 from csbsr.training import checkpoint as checkpoints
 from csbsr.training import trainer
@@ -143,26 +142,6 @@ def child_on_a_full_disk(folder):
         (Path(folder) / "message").write_text(str(error))
 
 
-@pytest.fixture(scope="module")
-def start():
-    """Start a function of this module in a process of its own."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["training_stand_ins"])
-
-    def launch(function, *arguments):
-        process = context.Process(target=function, args=arguments)
-        process.start()
-        return process
-
-    return launch
-
-
-def finish(process):
-    process.join(60)
-    assert process.exitcode is not None, "the run hangs"
-    return process.exitcode
-
-
 def log_of(folder):
     """The log without what depends on the clock."""
     lines = [json.loads(text) for text in (folder / "log.jsonl").read_text().splitlines()]
@@ -170,9 +149,9 @@ def log_of(folder):
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(start, tmp_path_factory):
+def uninterrupted(tmp_path_factory):
     folder = tmp_path_factory.mktemp("uninterrupted")
-    assert finish(start(child, folder)) == 0
+    assert finish(launch(child, folder)) == 0
     return folder
 
 
@@ -186,26 +165,24 @@ def assert_equal_runs(folder, other):
 
 
 @pytest.mark.parametrize("moment", MOMENTS)
-def test_a_run_killed_once_ends_with_the_same_bits(start, uninterrupted, tmp_path, moment):
-    assert finish(start(child, tmp_path, moment)) == -signal.SIGKILL
-    assert finish(start(child, tmp_path)) == 0
+def test_a_run_killed_once_ends_with_the_same_bits(uninterrupted, tmp_path, moment):
+    assert finish(launch(child, tmp_path, moment)) == -signal.SIGKILL
+    assert finish(launch(child, tmp_path)) == 0
     assert_equal_runs(tmp_path, uninterrupted)
     assert not list(tmp_path.glob("*.tmp"))
     assert json.loads((tmp_path / "notes.json").read_text()) == []  # nothing had to be refused
 
 
-def test_a_run_killed_at_every_moment_in_turn_ends_with_the_same_bits(
-    start, uninterrupted, tmp_path
-):
+def test_a_run_killed_at_every_moment_in_turn_ends_with_the_same_bits(uninterrupted, tmp_path):
     for moment in MOMENTS:
-        assert finish(start(child, tmp_path, moment)) == -signal.SIGKILL, moment
-    assert finish(start(child, tmp_path)) == 0
+        assert finish(launch(child, tmp_path, moment)) == -signal.SIGKILL, moment
+    assert finish(launch(child, tmp_path)) == 0
     assert_equal_runs(tmp_path, uninterrupted)
 
 
-def test_a_run_killed_from_outside_ends_with_the_same_bits(start, uninterrupted, tmp_path):
+def test_a_run_killed_from_outside_ends_with_the_same_bits(uninterrupted, tmp_path):
     for kill in range(3):
-        process = start(child, tmp_path)
+        process = launch(child, tmp_path)
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline and process.is_alive():
             if len(list(tmp_path.glob("checkpoint-*"))) > kill / 2:
@@ -213,18 +190,16 @@ def test_a_run_killed_from_outside_ends_with_the_same_bits(start, uninterrupted,
             time.sleep(0.002)
         process.kill()
         finish(process)
-    assert finish(start(child, tmp_path)) == 0
+    assert finish(launch(child, tmp_path)) == 0
     assert_equal_runs(tmp_path, uninterrupted)
 
 
-def test_a_truncated_checkpoint_is_refused_by_name_and_the_older_one_used(
-    start, uninterrupted, tmp_path
-):
-    assert finish(start(child, tmp_path, "after the rename")) == -signal.SIGKILL
-    assert finish(start(child, tmp_path)) == 0
+def test_a_truncated_checkpoint_is_refused_by_name_and_the_older_one_used(uninterrupted, tmp_path):
+    assert finish(launch(child, tmp_path, "after the rename")) == -signal.SIGKILL
+    assert finish(launch(child, tmp_path)) == 0
     newest = checkpoints.path_of(tmp_path, 12)
     newest.write_bytes(newest.read_bytes()[:-1000])
-    assert finish(start(child, tmp_path)) == 0
+    assert finish(launch(child, tmp_path)) == 0
     notes = json.loads((tmp_path / "notes.json").read_text())
     assert len(notes) == 1
     assert newest.name in notes[0]
@@ -232,8 +207,8 @@ def test_a_truncated_checkpoint_is_refused_by_name_and_the_older_one_used(
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda n: n.name)
-def test_ctrl_c_saves_and_says_how_to_go_on(start, tmp_path, number):
-    process = start(child_until_stopped, tmp_path)
+def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path, number):
+    process = launch(child_until_stopped, tmp_path)
     deadline = time.monotonic() + 60
     while not list(tmp_path.glob("checkpoint-*.pt")) and time.monotonic() < deadline:
         time.sleep(0.005)
@@ -282,8 +257,8 @@ def stop_after(iterations):
     return Asks
 
 
-def test_a_full_disk_leaves_nothing_half_written(start, tmp_path):
-    assert finish(start(child_on_a_full_disk, tmp_path)) == 0
+def test_a_full_disk_leaves_nothing_half_written(tmp_path):
+    assert finish(launch(child_on_a_full_disk, tmp_path)) == 0
     message = (tmp_path / "message").read_text()
     assert "could not be written" in message
     assert "Free some space" in message

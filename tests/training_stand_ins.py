@@ -1,5 +1,8 @@
 """Images and networks small enough to train in milliseconds, for tests of how runs go."""
 
+import multiprocessing
+from collections.abc import Callable
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import numpy as np
@@ -115,3 +118,21 @@ def weights(module: nn.Module) -> dict[str, Tensor]:
 def same(before: dict[str, Tensor], after: dict[str, Tensor]) -> bool:
     """Whether two state dicts hold the same bits."""
     return before.keys() == after.keys() and all(torch.equal(before[k], after[k]) for k in before)
+
+
+def launch(function: Callable[..., None], *arguments: object) -> BaseProcess:
+    """Start a function in a process of its own, forked from a server that has imported torch."""
+    context = multiprocessing.get_context("forkserver")
+    # The optimiser imports torch._dynamo on first use, which takes longer than these runs.
+    modules = ["pytest", "torch._dynamo", "csbsr.training.trainer", "csbsr.networks.joint"]
+    context.set_forkserver_preload(modules)
+    process = context.Process(target=function, args=arguments)
+    process.start()
+    return process
+
+
+def finish(process: BaseProcess) -> int:
+    """Wait for a process and return its exit code (-9: killed)."""
+    process.join(120)
+    assert process.exitcode is not None, "the run hangs"
+    return process.exitcode

@@ -188,13 +188,13 @@ class Run:
         return alpha, beta_at(i, stage.iterations, stage.beta, self.protocol)
 
     def step(self) -> nn.Module:
+        """Forward pass and loss, averaged over the processes; made anew for each phase."""
         step = Step(self.model, self.stage, self.protocol)
         if self.place.world == 1:
             return step
         ids = [self.device] if self.device.type == "cuda" else None
-        return DistributedDataParallel(
-            step, device_ids=ids, find_unused_parameters=True, broadcast_buffers=False
-        )
+        # Auxiliary heads take no part in the loss under the paper's protocol.
+        return DistributedDataParallel(step, device_ids=ids, find_unused_parameters=True)
 
     def _move(self, batch: CrackBatch) -> Images:
         tensors = (batch.hr, batch.mask, batch.distance, batch.kernel)

@@ -1,0 +1,172 @@
+"""Several processes of one run: two with half of the batch each equal one with all of it."""
+
+import json
+import os
+import socket
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from training_stand_ins import Cracks, finish, launch, tiny, tiny_stage
+
+from csbsr.data.stream import CrackBatch, CrackStream
+from csbsr.networks.joint import Joint
+from csbsr.networks.kbpn import KBPN
+from csbsr.networks.pspnet import PSPNet
+from csbsr.protocol import PAPER, RELEASED
+from csbsr.training.distributed import Ranks, agree, gather, process_group, ranks, share
+from csbsr.training.guards import NotFinite, Stopped
+from csbsr.training.log import read_log
+from csbsr.training.loop import Run
+from csbsr.training.trainer import train
+
+
+class Doubles(CrackStream):
+    """The same batches in float64, so that rounding does not hide what differs."""
+
+    def batch(self, i):
+        *images, names = super().batch(i)
+        return CrackBatch(*(image.double() for image in images), names)
+
+
+class Poisoned(Cracks):
+    """Image c holds values that are not finite."""
+
+    def load(self, i):
+        image, mask = super().load(i)
+        return image.astype(np.float32) + (np.inf if i == 2 else 0), mask
+
+
+def build(kind):
+    if kind == "tiny":
+        model = tiny(dropout=0.0)
+    else:
+        torch.manual_seed(0)
+        sr = KBPN(8, 2, estimated_kernel=7, sft_hidden=2, updater_width=2)
+        model = Joint(sr, PSPNet(width=4, bins=(1, 2)))
+        for module in model.modules():
+            if isinstance(module, nn.Dropout2d):  # each process draws its own
+                module.p = 0.0
+    return model.double()
+
+
+CASES = {
+    "tiny": (tiny_stage(iterations=6, batch=4, loss="combo"), PAPER),
+    "csbsr": (
+        tiny_stage(iterations=3, batch=4, sr_loss="kbpn", kernel_phases=(1, 2), log_every=1),
+        RELEASED,
+    ),
+}
+
+
+def train_case(kind, folder, place):
+    stage, protocol = CASES[kind]
+    model = build(kind)
+    stream = Doubles(Cracks(), 32, stage.batch, 0, protocol, rank=place.rank, world=place.world)
+    train(model, stage, stream, seed=0, protocol=protocol, folder=folder, progress="quiet")
+    return model
+
+
+def as_torchrun(rank, world, port):
+    """What torchrun puts into the environment of each process."""
+    torch.set_num_threads(1)
+    os.environ |= {
+        "RANK": str(rank),
+        "LOCAL_RANK": str(rank),
+        "WORLD_SIZE": str(world),
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+    }
+
+
+def child(rank, port, kind, folder):
+    as_torchrun(rank, 2, port)
+    with process_group("cpu") as (place, device):
+        assert (place, device) == (Ranks(rank, 2, rank), torch.device("cpu"))
+        model = train_case(kind, folder, place)
+        torch.save(model.state_dict(), folder / f"weights{rank}.pt")
+
+
+def child_of_many_things(rank, port, folder):
+    """Sharing of work, and how all processes end together; one start for all of it."""
+    as_torchrun(rank, 2, port)
+    with process_group("cpu") as (place, _):
+        seven = list(range(7))
+        assert gather([10 * i for i in share(seven, place)], place) == [10 * i for i in seven]
+        assert gather(list(share([], place)), place) == []
+        assert agree(rank, place) == 1
+        assert agree(rank, place, min) == 0
+        report = {"poisoned": ends_on_bad_images(place, folder / "poisoned")}
+        report["stopped"] = ends_when_one_is_stopped(place, folder / "stopped")
+        (folder / f"report{rank}.json").write_text(json.dumps(report))
+
+
+def ends_on_bad_images(place, folder):
+    stage = tiny_stage(iterations=4, batch=4, log_every=4)
+    stream = CrackStream(Poisoned(), 32, 4, 0, PAPER, rank=place.rank, world=2)
+    try:
+        train(tiny(), stage, stream, seed=0, protocol=PAPER, folder=folder, progress="quiet")
+    except NotFinite as error:
+        return str(error)
+    return ""
+
+
+def ends_when_one_is_stopped(place, folder):
+    folder.mkdir(exist_ok=True)
+    stage = tiny_stage(iterations=100, batch=4, log_every=5, checkpoint_every=100)
+    stream = CrackStream(Cracks(), 32, 4, 0, PAPER, rank=place.rank, world=2)
+    run = Run(tiny(), stage, PAPER, 0, torch.device("cpu"), folder, "")
+    quiet = SimpleNamespace(step=lambda: None, line=lambda *values: None)
+    try:
+        run.train(stream, 0, SimpleNamespace(requested=place.rank == 1), quiet, None)
+    except Stopped as stopped:
+        return stopped.iteration
+    return 0
+
+
+def free_port():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+def both(function, *arguments):
+    port = free_port()
+    processes = [launch(function, rank, port, *arguments) for rank in (0, 1)]
+    assert [finish(p) for p in processes] == [0, 0]
+
+
+@pytest.mark.parametrize("kind", CASES)
+def test_two_processes_equal_one_with_the_whole_batch(tmp_path, kind):
+    both(child, kind, tmp_path / "two")
+    model = train_case(kind, tmp_path / "one", Ranks())
+    expected = model.state_dict()
+    for rank in (0, 1):
+        got = torch.load(tmp_path / "two" / f"weights{rank}.pt", weights_only=True)
+        assert got.keys() == expected.keys()  # SyncBatchNorm and DDP leave the names alone
+        for name, value in expected.items():
+            torch.testing.assert_close(got[name], value, rtol=0, atol=1e-7, msg=name)
+    one, two = read_log(tmp_path / "one"), read_log(tmp_path / "two")
+    for name in set(one) - {"it_per_s", "waiting"}:
+        np.testing.assert_allclose(two[name], one[name], rtol=1e-5, atol=1e-9, err_msg=name)
+
+
+def test_two_processes_share_work_and_end_together(tmp_path):
+    both(child_of_many_things, tmp_path)
+    reports = [json.loads((tmp_path / f"report{rank}.json").read_text()) for rank in (0, 1)]
+    assert reports[0] == reports[1]
+    assert "not finite at iteration 1 (images" in reports[0]["poisoned"]
+    assert "c.png" in reports[0]["poisoned"]
+    assert reports[0]["stopped"] == 5  # the next log line after the request
+    assert [p.name for p in (tmp_path / "stopped").iterdir()] == ["checkpoint-00000005.pt"]
+
+
+def test_a_process_without_torchrun_is_alone():
+    assert ranks() == Ranks(0, 1, 0)
+    with process_group("cpu") as (place, device):
+        assert place.writes
+        assert device == torch.device("cpu")
+        assert gather([1, 2], place) == [1, 2]
+        assert agree(3, place) == 3
