@@ -65,7 +65,7 @@ def synchronise_batch_norm(model: nn.Module, device: torch.device) -> nn.Module:
         return nn.SyncBatchNorm.convert_sync_batchnorm(model)
     for module in list(model.modules()):
         for name, child in module.named_children():
-            if type(child) in (nn.BatchNorm1d, nn.BatchNorm2d):
+            if type(child) is nn.BatchNorm2d:
                 setattr(module, name, SharedBatchNorm.like(child))
     return model
 
@@ -88,7 +88,7 @@ class SharedBatchNorm(nn.BatchNorm2d):
         """Normalise (B, C, ...) per channel."""
         if not self.training or ranks().world == 1:
             return super().forward(x)
-        values = x.float()
+        values = x if x.dtype == torch.float64 else x.float()
         axes = [d for d in range(x.dim()) if d != 1]
         count = values.new_full((), values.numel() / values.shape[1])
         count = all_sum(count)
