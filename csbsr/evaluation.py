@@ -48,19 +48,11 @@ class Prediction(NamedTuple):
     kernel: Tensor | None  # (B, 1, 21, 21)
 
 
-def degrade_test(hr: Tensor, kernels: Tensor, protocol: Protocol) -> Tensor:
-    """Degrade HR test images (B, 3, H, W); 8-bit, clamped and truncated if the protocol says so."""
-    lr = degrade(hr, kernels, protocol)  # (B, 3, H/4, W/4)
-    if protocol.quantise_test:
-        lr = torch.floor(lr.clamp(0, 1) * 255) / 255
-    return lr
-
-
 @torch.inference_mode()
 def predict(model: nn.Module, hr: Tensor, kernels: Tensor, protocol: Protocol) -> Prediction:
     """Degrade HR images (B, 3, H, W) with kernels (B, 1, 21, 21) and run the model in eval mode."""
     model.eval()
-    lr = degrade_test(hr, kernels, protocol)
+    lr = degrade(hr, kernels, protocol, test=True)
     on_hr = getattr(model, "sr", model) is None  # the upper bound segments the HR image itself
     out = model(hr if on_hr else lr)
     sr = None if on_hr else out.sr.float().clamp(0, 1)

@@ -43,6 +43,12 @@ def names() -> tuple[str, ...]:
     return (*single, *_JOINT)
 
 
+def build(name: str) -> nn.Module:
+    """Return our module of the released network `name`, untrained; ValueError if unknown."""
+    _check_name(name)
+    return _build(name).module
+
+
 def load(name: str, state_dict: Mapping[str, Tensor]) -> nn.Module:
     """Return our module of the released network `name` with the authors' weights, in eval mode.
 
@@ -50,8 +56,7 @@ def load(name: str, state_dict: Mapping[str, Tensor]) -> nn.Module:
     model (`sr_model.`, `segmentation_model.`, `parallel_model.`). ValueError for an unknown name,
     and for keys that are missing, left over or of another shape, naming them.
     """
-    if name not in names():
-        raise ValueError(f"released network '{name}' is unknown; choose from {', '.join(names())}")
+    _check_name(name)
     network = _build(name)
     given = {_bare(key, network.wrapper): key for key in state_dict}  # without prefixes: as given
     ours = network.module.state_dict()
@@ -74,6 +79,11 @@ def load(name: str, state_dict: Mapping[str, Tensor]) -> nn.Module:
         {mine: torch.as_tensor(state_dict[given[key]]) for key, mine in network.keys.items()}
     )
     return network.module.eval()
+
+
+def _check_name(name: str) -> None:
+    if name not in names():
+        raise ValueError(f"released network '{name}' is unknown; choose from {', '.join(names())}")
 
 
 def _build(name: str) -> _Network:

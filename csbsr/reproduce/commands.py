@@ -7,7 +7,7 @@ from pathlib import Path
 from csbsr.reproduce.experiments import experiments
 from csbsr.reproduce.profiles import NAMES, load_profile
 from csbsr.reproduce.provenance import repository_root
-from csbsr.reproduce.run import Request, default_data, run_experiments
+from csbsr.reproduce.run import Request, default_data, pick_device, run_experiments
 from csbsr.reproduce.stages import cost
 from csbsr.training.distributed import process_group
 
@@ -43,7 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
     if not arguments.experiment:
         return _overview()
     base = _request(arguments)
-    with process_group("cpu" if arguments.device in ("auto", "cpu") else arguments.device):
+    with process_group(str(pick_device(arguments.device))):
         request = Request(
             **vars(base)
             | {

@@ -13,8 +13,8 @@ from PIL import Image
 from torch import nn
 
 from csbsr.data.synthetic import SyntheticCracks
-from csbsr.degradation import kernel_for_image
-from csbsr.evaluation import degrade_test, predict
+from csbsr.degradation import degrade, kernel_for_image
+from csbsr.evaluation import predict
 from csbsr.protocol import Protocol
 from csbsr.reproduce.profiles import Profile
 
@@ -88,7 +88,7 @@ def load_panels(path: Path | None, profile: Profile, protocol: Protocol) -> list
         image, mask = source.load(i)
         hr = torch.from_numpy(image)[None].float() / 255
         kernel = kernel_for_image(profile.kernel_seed, name, protocol)[None]
-        lr = degrade_test(hr, kernel, protocol)
+        lr = degrade(hr, kernel, protocol, test=True)
         column = slice(i * side, (i + 1) * side)
         panels.append(
             Panel(

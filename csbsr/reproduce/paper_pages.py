@@ -3,6 +3,7 @@
 import html
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 
 from csbsr.reproduce.claim_numbers import seed_sd
 from csbsr.reproduce.claims import (
@@ -43,9 +44,14 @@ SEVERITY_TITLES: Mapping[str, str] = {
 
 def verdict_html(verdict: Verdict) -> str:
     """Return the word as a label, the numbers below it."""
-    style = verdict.verdict.replace(" ", "-")
+    style = "fails" if verdict.verdict == "does not hold" else verdict.verdict.replace(" ", "-")
     label = f'<span class="verdict verdict-{style}">{verdict.verdict}</span>'
-    return f'{label}<br><span class="evidence">{html.escape(verdict.evidence)}</span>'
+    return _prose(f'{label}<br><span class="evidence">{html.escape(verdict.evidence)}</span>')
+
+
+def _prose(content: str) -> str:
+    """Mark a cell of sentences, which style sheets keep wide enough to read."""
+    return f'<div class="prose">{content}</div>'
 
 
 def _quote(text: str) -> str:
@@ -63,22 +69,35 @@ def claims_of(part: str) -> list[Claim]:
     return [claim for claim in load_claims() if claim.id.startswith(PARTS[part])]
 
 
-def claims_table(claims: Sequence[Claim], results: Results, caption: str = "Claims") -> str:
-    """Return one table of claims: statement, printed numbers, our results; ids are anchors."""
-    rows = []
-    for claim in claims:
-        note = f'<br><span class="note">{html.escape(claim.note)}</span>' if claim.note else ""
-        reads = ", ".join(claim.metrics or claim.check.parameters) or "computed on an example"
-        rows.append(
+def compared(claim: Claim) -> str:
+    """Return what a claim compares in a few words: metrics, and experiments if they are two."""
+    what = ", ".join(claim.metrics or claim.check.parameters)
+    sides = (*claim.check.left, *claim.check.right)
+    if len(sides) == 2:
+        what += f": {sides[0]} against {sides[1]}"
+    return what or "computed on an example"
+
+
+def claims_table(claims: Sequence[Claim], results: Results) -> str:
+    """Return one table per statement, a row per claim made of it; ids are anchors.
+
+    The caption holds quote, place and how words became numbers; the columns are what is compared,
+    the verdict of the printed numbers, and that of our results.
+    """
+    tables = []
+    for (quote, place, note), family in groupby(claims, lambda c: (c.quote, c.place, c.note)):
+        rows = [
             [
-                f'<span id="claim-{claim.id}">{_quote(claim.quote)}</span>{_place(claim.place)}',
-                f"{html.escape(reads)}{note}",
+                f'<span id="claim-{claim.id}">{html.escape(compared(claim))}</span>',
                 verdict_html(evaluate_on_paper(claim)),
                 verdict_html(evaluate_on_results(claim, results)),
             ]
-        )
-    header = ("Statement", "What is compared", "Printed numbers", "Our results")
-    return table_html(header, rows, caption=caption)
+            for claim in family
+        ]
+        caption = f"\u201c{quote}\u201d ({place})" + (f" {note}" if note else "")
+        header = ("Compared", "Printed numbers", "Our results")
+        tables.append(table_html(header, rows, caption=caption))
+    return "\n".join(tables)
 
 
 def claims_summary(results: Results) -> str:
@@ -122,16 +141,18 @@ def inconsistencies_table(severity: str) -> str:
             continue
         second = _quote(entry.other) if entry.other else html.escape(entry.finding)
         evidence = html.escape(entry.computed_evidence())
-        links = " ".join(f'<a href="claims.html#claim-{c}">{c}</a>' for c in entry.claims)
+        links = " ".join(f'<a href="a5-claims.html#claim-{c}">{c}</a>' for c in entry.claims)
         where = f'<br><span class="place">Claims: {links}</span>' if links else ""
         rows.append(
             [
                 f'<span id="inconsistency-{entry.id}">{_quote(entry.one)}</span>'
                 f"{_place(entry.one_place)}",
                 f"{second}{_place(entry.other_place)}",
-                html.escape(entry.explanation)
-                + (f'<br><span class="evidence">{evidence}</span>' if evidence else "")
-                + where,
+                _prose(
+                    html.escape(entry.explanation)
+                    + (f'<br><span class="evidence">{evidence}</span>' if evidence else "")
+                    + where
+                ),
             ]
         )
     header = ("One place says", "Another", "What does not fit")
@@ -154,7 +175,8 @@ def deviations_table() -> str:
         choice = html.escape(row.choice) + (f"<br>{settings}" if settings else "")
         effect = html.escape(row.measured_effect())
         topic = f'<span id="deviation-{row.id}">{html.escape(row.topic)}</span>'
-        rows.append([topic, html.escape(row.paper), html.escape(row.code), choice, effect])
+        cells = (html.escape(row.paper), html.escape(row.code), choice, effect)
+        rows.append([topic, *map(_prose, cells)])
     header = (
         "Topic",
         "Paper says",

@@ -89,15 +89,23 @@ def open_data(data: str, profile: Profile, crop: int | None) -> tuple:
     images = profile.images
     if data == "synthetic":
         size = images.synthetic_size
-        return (
-            SyntheticCracks(images.synthetic_train, size, split="train"),
-            SyntheticCracks(images.synthetic_test, size, split="test"),
-        )
+        train: CrackFolder | SyntheticCracks
+        train = SyntheticCracks(images.synthetic_train, size, split="train")
+        return train, open_test(data, profile, 0)
     train = CrackFolder(data, "train", min_size=crop, count=images.train_limit or None)
-    test = CrackFolder(data, "test", min_size=16, count=images.test_limit or None)
     train.check()
+    return train, open_test(data, profile, 0)
+
+
+def open_test(data: str, profile: Profile, limit: int) -> CrackFolder | SyntheticCracks:
+    """Test images alone, at most `limit` of them (0: all)."""
+    images = profile.images
+    if data == "synthetic":
+        count = min(limit or images.synthetic_test, images.synthetic_test)
+        return SyntheticCracks(count, images.synthetic_size, split="test")
+    test = CrackFolder(data, "test", min_size=16, count=limit or images.test_limit or None)
     test.check()
-    return train, test
+    return test
 
 
 def prepare(request: Request) -> Context:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from statistics import mean, stdev
 
 from csbsr.reproduce.display import smoke_note, table_html
-from csbsr.reproduce.experiments import experiment
 from csbsr.reproduce.paper import METRICS, Row, Table, load_table
 from csbsr.reproduce.results import ResultFile, find_results
 from csbsr.reproduce.run import Request, data_name, is_stale, run_experiments
@@ -84,7 +83,8 @@ def verdict(row: Row, ours: Results) -> str:
     return f"IoU_max {abs(difference):.3f} {side} the paper ({size}, {seeds})"
 
 
-def _shown(value: Measured, metric: str) -> str:
+def shown_value(value: Measured, metric: str) -> str:
+    """A mean with as many digits as the paper prints, and its spread where there is one."""
     digits = METRICS[metric].digits
     spread = "" if value.spread is None else f" ± {value.spread:.{digits}f}"
     return f"{value.value:.{digits}f}{spread}"
@@ -97,10 +97,10 @@ def _cell_html(cell: Cell, metric: str, bold_paper: bool, best_ours: bool) -> st
         printed = f"<strong>{printed}</strong>"
     lines.append(f'<span class="value paper" title="paper">{printed}</span>')
     if cell.authors is not None:
-        text = _shown(cell.authors, metric)
+        text = shown_value(cell.authors, metric)
         lines.append(f'<span class="value authors" title="authors\' weights">{text}</span>')
     if cell.ours is not None:
-        text = _shown(cell.ours, metric)
+        text = shown_value(cell.ours, metric)
         if best_ours:
             text = f"<strong>{text}</strong>"
         difference = "" if cell.paper is None else f"{cell.ours.value - cell.paper:+.3g}"
@@ -154,7 +154,7 @@ def smoke_table_html(number: str, smoke: Results) -> str:
     for row in table.rows:
         results = smoke.get(row.experiment, ())
         values = [measured(results, metric) for metric in table.columns]
-        shown = ["–" if v is None else _shown(v, m) for v, m in zip(values, table.columns)]
+        shown = ["–" if v is None else shown_value(v, m) for v, m in zip(values, table.columns)]
         rows.append([f"<code>{html.escape(row.experiment)}</code>", *shown])
     inner = table_html(header, rows, caption=f"Smoke values of Table {number}: not results")
     return (
@@ -187,13 +187,8 @@ def text_table(number: str, request: Request) -> str:
         for metric in table.columns:
             cell = found[metric]
             printed = "-" if cell.paper is None else METRICS[metric].text(cell.paper)
-            own = "-" if cell.ours is None else _shown(cell.ours, metric)
+            own = "-" if cell.ours is None else shown_value(cell.ours, metric)
             line += f"{printed + ' | ' + own:>22}"
         lines.append(line)
     lines.append("each cell: paper | ours")
     return "\n".join(lines)
-
-
-def title_of(name: str) -> str:
-    """Short title of an experiment, for legends."""
-    return experiment(name).title

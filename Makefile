@@ -1,0 +1,43 @@
+# Everything a reader needs: `make book` and `make test`. Both set up .venv by themselves.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PROFILE ?= smoke
+DATA ?= synthetic
+SEED ?= 0
+
+.PHONY: help setup book test test-slow lint clean distclean
+.DEFAULT_GOAL := help
+
+help:  ## show this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
+	@echo "  PROFILE=smoke|quick|paper  DATA=synthetic|DIR  SEED=N  change what 'make book' runs"
+
+setup: $(VENV)/.installed  ## create .venv from requirements.lock
+
+$(VENV)/.installed: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else "csbsr needs Python 3.11 to 3.13, this is %d.%d; try make PYTHON=python3.12" % v)'
+	@echo "installing into $(VENV) (about 6 GB with the GPU build of torch; see README for CPU only)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+book: setup  ## run every chapter at PROFILE and render _build/html/index.html
+	@$(BIN)/csbsr book --profile $(PROFILE) --data $(DATA) --seed $(SEED)
+
+test: setup lint  ## lint and the fast tests
+	@$(BIN)/python -m pytest
+
+test-slow: setup  ## the tests marked slow
+	@$(BIN)/python -m pytest -m slow
+
+lint: setup  ## ruff, check and format
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+clean:  ## remove everything that was built, keep .venv and results
+	rm -rf _build runs results/smoke .pytest_cache .ruff_cache
+
+distclean: clean  ## also remove .venv
+	rm -rf $(VENV)

@@ -1,0 +1,111 @@
+"""Profiles and experiments: validated data, unknown names refused in one line."""
+
+import pytest
+
+from csbsr.protocol import PAPER, RELEASED, protocol_named
+from csbsr.reproduce.experiments import M_SEARCH, experiment, experiments, with_ancestors
+from csbsr.reproduce.paper import load_tables
+from csbsr.reproduce.profiles import NAMES, load_profile, parse_profile
+from csbsr.reproduce.provenance import PACKAGE
+from csbsr.reproduce.stages import final_stage, sr_stage, warm_start_stage
+
+
+def text_of(name: str) -> str:
+    return (PACKAGE / "reproduce" / "profiles" / f"{name}.toml").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_profile_loads_and_fits_every_experiment(name: str) -> None:
+    profile = load_profile(name)
+    protocol = profile.protocol("paper")
+    for row in experiments():
+        assert final_stage(row, profile, protocol).iterations > 0
+    assert sr_stage("kbpn", profile.step1, profile, protocol, natural=True).train == "sr"
+    if profile.warm_start.iterations:
+        assert warm_start_stage(profile, protocol).loss == "combo"
+
+
+def test_only_smoke_is_no_result() -> None:
+    assert [load_profile(n).is_result for n in NAMES] == [False, True, True]
+
+
+def test_paper_profile_has_the_numbers_of_the_paper() -> None:
+    paper = load_profile("paper")
+    assert paper.step1.iterations == 200_000
+    assert paper.step2.iterations == 30_000
+    assert paper.step3.iterations == 150_000
+    assert paper.step1.lr_sr == 2e-4
+    assert paper.step3.lr_sr == paper.step3.lr_segmentation == 2e-5
+    assert {paper.step1.batch, paper.step2.batch, paper.step3.batch} == {6}
+    assert paper.protocol("paper") == PAPER
+    assert paper.protocol("released") == RELEASED
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("[images]", "[images]\nflavour = 1"), "unknown key 'flavour'"),
+        (("crop = 64", "crop = 'wide'"), "'crop' must be int"),
+        (('precision = "fp32"', 'precision = "fp8"'), "'precision' must be one of"),
+        (("estimated_kernel = 7", "kernel_shape = 7"), "unknown protocol option"),
+        (("crop = 64\n", "\n"), "missing 'crop'"),
+        (("is_result = false", "is_result = 0"), "'is_result' must be bool"),
+        (("[images]", "[images"), "not TOML"),
+    ],
+)
+def test_a_wrong_profile_is_refused_in_one_line(change: tuple[str, str], message: str) -> None:
+    text = text_of("smoke")
+    assert change[0] in text
+    with pytest.raises(ValueError, match=message.replace("[", r"\[")) as error:
+        parse_profile(text.replace(change[0], change[1], 1), "profile smoke.toml")
+    assert "\n" not in str(error.value)
+    assert "smoke.toml" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: load_profile("huge"), "choose one of smoke, quick, paper"),
+        (lambda: protocol_named("mine"), "choose 'paper' or 'released'"),
+        (lambda: experiment("csbsr-pspnt"), "did you mean csbsr-pspnet"),
+        (lambda: experiment("zzz"), "`csbsr run` lists them all"),
+    ],
+)
+def test_unknown_names_say_what_there_is(call, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+def test_no_experiment_is_defined_twice() -> None:
+    ids = [e.id for e in experiments()]
+    assert len(ids) == len(set(ids))
+    settings = [
+        tuple(v for k, v in vars(e).items() if k not in ("id", "title")) for e in experiments()
+    ]
+    assert len(settings) == len(set(settings)), "two ids for one training"
+
+
+def test_every_row_of_the_paper_is_an_experiment() -> None:
+    for number, table in load_tables().items():
+        for row in table.rows:
+            assert experiment(row.experiment).id, f"Table {number}"
+
+
+def test_experiments_are_the_rows_they_name() -> None:
+    assert experiment("csbsr-pspnet").beta == 0.3
+    assert experiment("cssr-pspnet").beta == 0.7
+    assert experiment("csbsr-hrnet").beta == experiment("csbsr-crackformer").beta == 0.9
+    assert experiment("csbsr-pspnet-increasing").beta == "increasing"
+    assert {experiment(f"csbsr-pspnet-wC{m:g}").crack_weight for m in M_SEARCH} == set(M_SEARCH)
+    assert experiment("csbsr-pspnet-wF0.5-LC").fail_weight_on_segmentation == 0.5
+    assert experiment("kbpn+pspnet").coupling == "independent"
+
+
+def test_parents_come_first_and_once() -> None:
+    names = ["csbsr-pspnet-blurskip-wF1", "csbsr-pspnet-blurskip", "csbsr-pspnet"]
+    assert with_ancestors(names) == [
+        "csbsr-pspnet-wF1",
+        "csbsr-pspnet-blurskip-wF1",
+        "csbsr-pspnet",
+        "csbsr-pspnet-blurskip",
+    ]
