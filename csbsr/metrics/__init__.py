@@ -1,5 +1,6 @@
 """Exact metrics: overlap and surface distance at all thresholds, image fidelity, statistics."""
 
+from csbsr.metrics.centreline import CentrelineCurve, centreline_curve, skeleton
 from csbsr.metrics.checks import THRESHOLDS
 from csbsr.metrics.curves import (
     Summary,
@@ -17,22 +18,44 @@ from csbsr.metrics.overlap import (
     iou_curve,
     overlap_counts,
 )
+from csbsr.metrics.plain import SurfaceDistance, surface_distance
+from csbsr.metrics.statistics import (
+    Interval,
+    PairedTest,
+    SummaryIntervals,
+    bootstrap_mean,
+    bootstrap_summary,
+    paired_test,
+    values_at,
+)
 
 __all__ = [
     "THRESHOLDS",
+    "CentrelineCurve",
     "DetectionScores",
+    "Interval",
     "OverlapCounts",
+    "PairedTest",
     "Summary",
+    "SummaryIntervals",
+    "SurfaceDistance",
     "ThresholdCurves",
+    "bootstrap_mean",
+    "bootstrap_summary",
+    "centreline_curve",
     "detection_scores",
     "evaluate_batch",
     "iou",
     "iou_curve",
     "kernel_psnr",
     "overlap_counts",
+    "paired_test",
     "psnr",
+    "skeleton",
     "ssim",
     "ssim_standard",
     "summarise",
+    "surface_distance",
     "threshold_curves",
+    "values_at",
 ]
