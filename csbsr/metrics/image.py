@@ -50,54 +50,44 @@ def gaussian_window(size: int = WINDOW, sigma: float = SIGMA) -> NDArray[np.floa
 
 
 @njit(cache=True, nogil=True)
-def _smooth(maps, window, padded, out):
-    """Separable zero-padded smoothing of four maps (4, H, W); columns vectorise."""
-    taps = window.size
-    radius = taps // 2
+def _smooth_rows(maps, window):
+    """Zero-padded smoothing along the rows of maps (4, H, W), in place; columns vectorise."""
+    radius = window.size // 2
     _, height, width = maps.shape
-    for c in range(maps.shape[0]):
-        for i in range(height):
-            target = padded[i + radius]
-            row = maps[c, i]
-            for j in range(width):
-                target[j] = row[j]
-        for i in range(height):
-            result = out[c, i]
-            for j in range(width):
-                result[j] = 0
-            for t in range(taps):
-                w = window[t]
-                source = padded[i + t]
-                for j in range(width):
-                    result[j] += w * source[j]
-    return out
-
-
-@njit(cache=True, nogil=True)
-def _smooth_rows(maps, window, line):
-    """The horizontal half of `_smooth`, in place, through one padded line."""
-    taps = window.size
-    radius = taps // 2
-    _, height, width = maps.shape
+    line = np.zeros(width + 2 * radius)
     for c in range(maps.shape[0]):
         for i in range(height):
             row = maps[c, i]
             for j in range(width):
                 line[j + radius] = row[j]
                 row[j] = 0
-            for t in range(taps):
-                w = window[t]
-                source = line[t : t + width]
+            for t in range(window.size):
+                weight, source = window[t], line[t : t + width]
                 for j in range(width):
-                    row[j] += w * source[j]
+                    row[j] += weight * source[j]
+
+
+@njit(cache=True, nogil=True)
+def _smooth_columns(maps, window):
+    """The same along the columns; returns new maps."""
+    radius = window.size // 2
+    out = np.zeros_like(maps)
+    for c in range(maps.shape[0]):
+        for i in range(maps.shape[1]):
+            row = out[c, i]
+            for t in range(window.size):
+                if 0 <= i + t - radius < maps.shape[1]:
+                    weight, source = window[t], maps[c, i + t - radius]
+                    for j in range(row.size):
+                        row[j] += weight * source[j]
+    return out
 
 
 @njit(cache=True, nogil=True)
 def _ssim_plane(x, y, window, c1, c2):
     """Mean SSIM of one plane (H, W) float64."""
     height, width = x.shape
-    radius = window.size // 2
-    maps = np.empty((4, height, width))
+    maps = np.empty((4, height, width))  # mu_x, mu_y, E[x^2 + y^2], E[xy] before smoothing
     for i in range(height):
         for j in range(width):
             a, b = np.float64(x[i, j]), np.float64(y[i, j])
@@ -105,8 +95,8 @@ def _ssim_plane(x, y, window, c1, c2):
             maps[1, i, j] = b
             maps[2, i, j] = a * a + b * b
             maps[3, i, j] = a * b
-    _smooth_rows(maps, window, np.zeros(width + 2 * radius))
-    smooth = _smooth(maps, window, np.zeros((height + 2 * radius, width)), np.empty_like(maps))
+    _smooth_rows(maps, window)
+    smooth = _smooth_columns(maps, window)
     total = 0.0
     for i in range(height):
         for j in range(width):
@@ -119,7 +109,7 @@ def _ssim_plane(x, y, window, c1, c2):
     return total / (height * width)
 
 
-def _ssim_torch(x: Tensor, y: Tensor) -> Tensor:
+def ssim_torch(x: Tensor, y: Tensor) -> Tensor:
     """The same in torch operations, for tensors on a GPU."""
     channels, radius = x.shape[1], WINDOW // 2
     window = torch.as_tensor(gaussian_window(), dtype=x.dtype, device=x.device)
@@ -145,7 +135,7 @@ def ssim(x: Tensor, y: Tensor) -> Tensor:
     """
     _check_images(x, y)
     if x.device.type != "cpu":
-        return _ssim_torch(x.double(), y.double())
+        return ssim_torch(x.double(), y.double())
     window = gaussian_window()
     a, b = (t.detach().float().contiguous().numpy() for t in (x, y))
     planes = [
