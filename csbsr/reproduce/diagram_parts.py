@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Ellipse, FancyArrowPatch, FancyBboxPatch, Polygon, Rectangle
+from matplotlib.patches import Ellipse, FancyBboxPatch, PathPatch, Polygon, Rectangle
 from matplotlib.path import Path
 from numpy.typing import NDArray
 
@@ -35,6 +35,7 @@ DATA = Look("#3d4650", "#ffffff")
 SR = Look("#0b6ba8", "#dcecf8", (0, (4, 1.6)))
 SEGMENTATION = Look("#c2410c", "#fde6d8", (0, (4, 1.6)))
 WEIGHTS = Look("#7a3e9d", "#f0e6f6", (0, (1.2, 1.4)))
+FEATURES = Look("#c2410c", "#fde6d8")
 KERNEL = Look("#946200", "#fdf1cf")
 SHARED = Look("#3f6b52", "#e0f0e6")
 PLAIN = Look("#6b7280", "#f1f3f5")
@@ -139,16 +140,20 @@ def arrow(
     *,
     head: bool = True,
     width: float = 1.5,
-    over: bool = False,
 ) -> None:
     """Draw an arrow along straight pieces with rounded corners."""
     axes.add_patch(
-        FancyArrowPatch(
-            path=_rounded(points), arrowstyle="-|>,head_length=0.45,head_width=0.2" if head else "-",
-            mutation_scale=11, color=look.line, lw=width, ls=look.dashes, zorder=5 if over else 2,
-            shrinkA=0, shrinkB=0, joinstyle="round", capstyle="butt",
+        PathPatch(
+            _rounded(points), fc="none", ec=look.line, lw=width, ls=look.dashes, zorder=2,
+            joinstyle="round", capstyle="butt",
         )
     )  # fmt: skip
+    if head:  # apart from the line, so that its outline is not dashed
+        before, tip = np.asarray(points[-2], float), np.asarray(points[-1], float)
+        along = (tip - before) / np.hypot(*(tip - before))
+        across = np.array((-along[1], along[0]))
+        corners = (tip, tip - 0.11 * along + 0.042 * across, tip - 0.11 * along - 0.042 * across)
+        axes.add_patch(Polygon(corners, closed=True, fc=look.line, ec=look.line, lw=0.6, zorder=5))
 
 
 def _rounded(points: Sequence[Point], radius: float = 0.09) -> Path:

@@ -14,6 +14,7 @@ from csbsr.degradation import degrade, gaussian_kernels
 from csbsr.protocol import PAPER
 from csbsr.reproduce.diagram_parts import (
     DATA,
+    FEATURES,
     KERNEL,
     NORMAL,
     PLAIN,
@@ -54,7 +55,7 @@ class Thumbnails(NamedTuple):
 
 
 @cache
-def thumbnails(index: int = 3, side: int = 192) -> Thumbnails:
+def thumbnails(index: int = 9, side: int = 160) -> Thumbnails:
     """Return a window of a synthetic crack; `sr` is the HR image with a slight blur left in it."""
     image, mask = SyntheticCracks(index + 1, 448, seed=9, split="test").load(index)
     hr = torch.from_numpy(image)[None].float() / 255
@@ -117,7 +118,7 @@ def _serial(axes: Axes, y: float, joint: bool) -> None:
         ellipse(axes, (x, top), LOSS, name, look)
         arrow(axes, ((x - 0.33, top), (target, top), (target, y + 0.48)), look)
     if not joint:
-        words(axes, (4.1, y - 0.42), "no gradient passes from $C$ to $S$", colour="#5b6470")
+        words(axes, (3.4, y - 0.46), "no gradient\nfrom $C$ to $S$", colour="#5b6470")
         return
     arrow(axes, ((4.18, y - 0.36), (2.62, y - 0.36)), SEGMENTATION)
     high = top + 0.3
@@ -165,7 +166,7 @@ def joint_figure() -> Figure:
     box(axes, (1.35, 5.18), (2.4, 0.4), equation, PLAIN, letters=11)
     _named_picture(axes, (0.55, top), 0.72, seen.hr, "$I^H$")
     arrow(axes, ((0.55, top - 0.38), (0.55, y + 0.33)))
-    words(axes, (0.63, 3.42), "blur by $K$,\nreduce by 4\n(Eq. 1)", across="left")
+    words(axes, (0.63, 3.42), "blur by $K$,\nreduce ×4\n(Eq. 1)", across="left")
     picture(axes, (0.55, y), 0.6, seen.lr)
     words(axes, (0.55, y - 0.42), "$I^L$", size=NORMAL)
     arrow(axes, ((0.87, y), (1.3, y)))
@@ -187,12 +188,15 @@ def joint_figure() -> Figure:
     arrow(axes, ((6.68, y + 0.45), (6.68, top - 0.19)))
     ellipse(axes, (6.68, top), LOSS, r"$\mathcal{L}_C$", SEGMENTATION)
     arrow(axes, ((6.36, top), (5.06, top), (5.06, y + 0.63)), SEGMENTATION)
+    picture(axes, (5.75, 3.74), 0.46, seen.mask)
+    words(axes, (5.75, 4.09), "truth")
+    arrow(axes, ((6.0, 3.74), (6.5, 3.74), (6.5, top - 0.17)))
     arrow(axes, ((4.1, y - 0.48), (2.7, y - 0.48)), SEGMENTATION)
     arrow(axes, ((6.68, top + 0.19), (6.68, high), (5.9, high)), WEIGHTS)
     arrow(axes, ((4.34, high), (3.35, high), (3.35, top + 0.2)), WEIGHTS)
     ellipse(axes, (5.12, high), (1.52, 0.36), r"$w^C,\ w^F,\ \mathcal{L}_C$", WEIGHTS)
     words(axes, (3.43, 4.66), "pixel by pixel", across="left", colour=WEIGHTS.line)
-    words(axes, (3.35, y - 0.68), "still blurred by an unknown $K^S$", colour="#5b6470")
+    words(axes, (3.35, y - 0.68), "blur $K^S$ is left", colour="#5b6470")
     picture(axes, (3.35, low), 0.6, seen.kernel, KERNEL)
     words(axes, (3.35, low - 0.44), "estimated kernel $K^P$, 21 × 21")
     arrow(axes, ((2.0, y - 0.63), (2.0, low), (3.03, low)), KERNEL)
@@ -206,18 +210,18 @@ def blur_skip_figure() -> Figure:
     """Return Fig. 4: scaling and shifting features by the blur kernel, and what surrounds it."""
     figure, axes = canvas(4.5)
     line, cat, scale, shift = 3.35, 1.5, 2.25, 0.85
-    block(axes, (0.5, line), (0.34, 0.62), SEGMENTATION)
+    block(axes, (0.5, line), (0.34, 0.62), FEATURES)
     words(axes, (0.58, line - 0.5), "features $F$\n64 maps")
     picture(axes, (0.5, cat), 0.62, thumbnails().kernel, KERNEL)
-    words(axes, (0.5, cat - 0.58), "kernel $K^P$,\n441 values,\nthe same at\nevery pixel")
+    words(axes, (0.5, cat - 0.74), "kernel $K^P$,\n441 values,\nthe same at\nevery pixel")
     box(axes, (3.62, 2.12), (4.98, 3.26), "", PLAIN, dashed=True)
     words(axes, (1.24, 0.64), "twice", across="left", bold=True)
     arrow(axes, ((0.84, line), (4.4, line)))
-    arrow(axes, ((1.56, line), (1.56, cat + 0.25)), SEGMENTATION)
+    arrow(axes, ((1.56, line), (1.56, cat + 0.25)), FEATURES)
     words(axes, (1.64, 2.82), "the paper's change:\nSFT sees $F$ as well", across="left",
-          colour=SEGMENTATION.line)  # fmt: skip
+          colour=FEATURES.line)  # fmt: skip
     arrow(axes, ((0.82, cat), (1.18, cat)), KERNEL)
-    box(axes, (1.56, cat), (0.74, 0.48), "join\n505", PLAIN)
+    box(axes, (1.56, cat), (0.76, 0.48), "join\n64 + 441", PLAIN)
     for y, last, text in ((scale, "3×3 conv\nsigmoid", "scale"), (shift, "3×3 conv", "shift")):
         arrow(axes, ((1.94, cat), (2.1, cat), (2.1, y), (2.26, y)), KERNEL)
         box(axes, (2.68, y), (0.84, 0.5), "3×3 conv\nPReLU", KERNEL)
@@ -230,9 +234,9 @@ def blur_skip_figure() -> Figure:
     arrow(axes, ((4.67, line), (4.9, line)))
     sign(axes, (5.04, line), "+")
     arrow(axes, ((5.18, line), (5.38, line)))
-    box(axes, (5.72, line), (0.66, 0.5), "conv, BN\nReLU", SEGMENTATION)
+    box(axes, (5.72, line), (0.66, 0.5), "conv, BN\nReLU", FEATURES)
     arrow(axes, ((6.06, line), (6.38, line)))
-    arrow(axes, ((1.0, line), (1.0, 4.1), (6.52, 4.1), (6.52, line + 0.14)), SEGMENTATION)
+    arrow(axes, ((1.0, line), (1.0, 4.1), (6.52, 4.1), (6.52, line + 0.14)), FEATURES)
     sign(axes, (6.52, line), "+")
     arrow(axes, ((6.66, line), (7.05, line)))
     words(axes, (6.84, line - 0.2), "$F'$", size=NORMAL)
