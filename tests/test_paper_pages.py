@@ -90,11 +90,11 @@ class Outline(HTMLParser):
 
 
 def test_parts_of_the_claims_page_show_every_claim_once():
-    tables = [claims_table(claims_of(part), {}, part) for part in PARTS]
+    tables = [claims_table(claims_of(part), {}) for part in PARTS]
     text = "".join([claims_summary({}), *tables, by_eye_table()])
     expected = [f"claim-{c.id}" for c in (*load_claims(), *load_by_eye())]
     assert sorted(Outline(text).ids) == sorted(expected)
-    assert text.count('class="table-scroll"') == len(PARTS) + 2
+    assert text.count('class="table-scroll"') == text.count("<table")
     with pytest.raises(ValueError, match="part 'x' is unknown"):
         claims_of("x")
 
@@ -102,7 +102,7 @@ def test_parts_of_the_claims_page_show_every_claim_once():
 def test_one_claim_shows_quote_place_evidence_and_both_verdicts():
     claim = next(c for c in load_claims() if c.id == "t4-bc-third-ssim")
     text = claims_table([claim], {})
-    for part in (claim.place, "third place", "place 4 of 6", "verdict-does-not-hold"):
+    for part in (claim.place, "third place", "place 4 of 6", "verdict-fails"):
         assert part in text
     assert "verdict-not-run" in text
 
@@ -117,7 +117,7 @@ def test_inconsistencies_tables_show_every_entry_once():
 
 def test_links_from_inconsistencies_lead_to_claims():
     claims = {f"claim-{c.id}" for c in load_claims()}
-    linked = set(re.findall(r'href="claims\.html#([^"]+)"', inconsistencies()))
+    linked = set(re.findall(r'href="[\w-]*claims\.html#([^"]+)"', inconsistencies()))
     assert linked
     assert linked <= claims
 

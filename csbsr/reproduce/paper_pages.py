@@ -46,7 +46,7 @@ def verdict_html(verdict: Verdict) -> str:
     """Return the word as a label, the numbers below it."""
     style = "fails" if verdict.verdict == "does not hold" else verdict.verdict.replace(" ", "-")
     label = f'<span class="verdict verdict-{style}">{verdict.verdict}</span>'
-    return _prose(f'{label}<br><span class="evidence">{html.escape(verdict.evidence)}</span>')
+    return f'{label}<br><span class="evidence">{html.escape(verdict.evidence)}</span>'
 
 
 def _prose(content: str) -> str:
