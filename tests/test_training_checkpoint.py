@@ -1,10 +1,14 @@
 """Checkpoints: written whole or not at all, refused by name when they are not usable."""
 
 import json
+import resource
+import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from training_stand_ins import finish, launch
 
 from csbsr.training import checkpoint as checkpoints
 from csbsr.training.checkpoint import Checkpoint, ForeignCheckpoint, load, newest, path_of, save
@@ -152,3 +156,47 @@ def test_a_resumed_log_drops_the_lines_it_will_repeat_and_a_cut_line(tmp_path):
 def test_there_is_a_clear_line_for_a_missing_log(tmp_path):
     with pytest.raises(ValueError, match="no training log"):
         read_log(tmp_path)
+
+
+def fill_the_disk(folder):
+    """The kernel refuses what goes beyond 50 bytes per file: the second line is cut."""
+    log = TrainingLog(folder)
+    log.write({"iteration": 1, "loss": 1.0})
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50, 50))
+    try:
+        log.write({"iteration": 2, "loss": 2.0})
+    except OSError as error:
+        (folder / "m").write_text(str(error)[:50])
+
+
+def test_a_full_disk_leaves_no_half_line(tmp_path):
+    assert finish(launch(fill_the_disk, tmp_path)) == 0
+    assert (tmp_path / "log.jsonl").read_text() == '{"iteration": 1, "loss": 1.0}\n'
+    assert (tmp_path / "m").exists()
+
+
+def test_tensorboard_gets_the_scalars_of_each_line(tmp_path, monkeypatch):
+    events = []
+
+    class Writer:
+        def __init__(self, folder, purge_step):
+            events.append((folder, purge_step))
+
+        def add_scalar(self, *scalar):
+            events.append(scalar)
+
+        def close(self):
+            events.append("closed")
+
+    module = SimpleNamespace(SummaryWriter=Writer)
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", module)
+    log = TrainingLog(tmp_path, keep_until=4, tensorboard=True)
+    log.write({"iteration": 5, "loss": 0.5, "beta": None})
+    log.close()
+    assert events == [(str(tmp_path / "tensorboard"), 5), ("loss", 0.5, 5), "closed"]
+
+
+def test_a_missing_tensorboard_is_said_in_one_line(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with pytest.raises(ValueError, match=r"pip install csbsr\[tensorboard\]"):
+        TrainingLog(tmp_path, tensorboard=True)

@@ -28,12 +28,17 @@ class TrainingLog:
         with open(self.path, "ab", buffering=0) as file:
             size = file.tell()
             try:
-                if file.write(data) != len(data):
-                    raise OSError(f"{self.path}: the disk is full; free some space and go on")
-            except OSError:
+                written = file.write(data)
+                cause = "disk full"
+            except OSError as error:
+                written, cause = -1, str(error)
+            if written != len(data):
                 with contextlib.suppress(OSError):
                     os.ftruncate(file.fileno(), size)
-                raise
+                raise OSError(
+                    f"{self.path}: the log line could not be written ({cause}); free some space "
+                    "and run the same command again"
+                )
         if self._events is not None:
             for name, value in line.items():
                 if name != "iteration" and value is not None:
