@@ -48,7 +48,10 @@ def test_equals_the_released_network(golden, file):
         ours = getattr(output, name).numpy()
         assert ours.shape == arrays[name].shape, name
         assert ours.dtype == np.float32, name
-        np.testing.assert_allclose(ours, arrays[name], rtol=0, atol=1e-5, err_msg=name)
+        # float32 keeps 7 digits: DSRL's random weights give values of 24, where the order of
+        # additions, which depends on the number of threads, alone moves the fifth decimal.
+        atol = 1e-5 * max(1.0, np.abs(arrays[name]).max())
+        np.testing.assert_allclose(ours, arrays[name], rtol=0, atol=atol, err_msg=name)
 
 
 def test_knows_the_names_of_the_issue():
