@@ -5,13 +5,14 @@ BIN := $(VENV)/bin
 PROFILE ?= smoke
 DATA ?= synthetic
 SEED ?= 0
+TORCH ?= gpu
 
 .PHONY: help setup book test test-slow lint clean distclean
 .DEFAULT_GOAL := help
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
-	@echo "  PROFILE=smoke|quick|paper  DATA=synthetic|DIR  SEED=N  change what 'make book' runs"
+	@echo "  PROFILE=smoke|quick|paper  DATA=synthetic|DIR  SEED=N  change what 'make book' runs; TORCH=cpu installs torch without CUDA"
 
 setup: $(VENV)/.installed  ## create .venv from requirements.lock
 
@@ -19,7 +20,14 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else "csbsr needs Python 3.11 to 3.13, this is %d.%d; try make PYTHON=python3.12" % v)'
 	@echo "installing into $(VENV) (about 6 GB with the GPU build of torch; see README for CPU only)"
 	@$(PYTHON) -m venv $(VENV)
+ifeq ($(TORCH),cpu)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	  --index-url https://download.pytorch.org/whl/cpu $$(grep -E '^torch(vision)?==' requirements.lock)
+	@grep -vE '^(nvidia-|triton|cuda-)' requirements.lock > $(VENV)/cpu.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r $(VENV)/cpu.lock
+else
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+endif
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 

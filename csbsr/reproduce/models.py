@@ -15,7 +15,7 @@ SR_MODULES = {
 }
 SEGMENTATION_MODULES = {
     "pspnet": ("csbsr.networks.pspnet",),
-    "hrnet": ("csbsr.networks.hrnet",),
+    "hrnet": ("csbsr.networks.ocr",),
     "crackformer": ("csbsr.networks.crackformer",),
     "unet": ("csbsr.networks.unet",),
     "segnet": ("csbsr.networks.segnet",),
@@ -79,11 +79,11 @@ def build_segmentation(
         sizes = _sized(width=widths.pspnet)
         network: nn.Module = PSPNet(protocol.pspnet_extractor, **sizes, pretrained=pretrained)
     elif name == "unet":
-        from csbsr.networks.unet import UNet
+        from csbsr.networks.unet import UNet16
 
-        network = UNet(**_sized(width=widths.unet), pretrained=pretrained)
+        network = UNet16(**_sized(width=widths.unet), pretrained=pretrained)
     elif name == "hrnet":
-        from csbsr.networks.hrnet import HRNetOCR
+        from csbsr.networks.ocr import HRNetOCR
 
         network = HRNetOCR(**_sized(width=widths.hrnet))
     elif name == "crackformer":

@@ -12,7 +12,14 @@ from csbsr.data.stream import CrackSource, CrackStream, NaturalStream
 from csbsr.networks.joint import Joint
 from csbsr.protocol import Protocol
 from csbsr.reproduce.experiments import Experiment, experiment
-from csbsr.reproduce.models import build, build_segmentation, build_sr, modules_of
+from csbsr.reproduce.models import (
+    SEGMENTATION_MODULES,
+    SR_MODULES,
+    build,
+    build_segmentation,
+    build_sr,
+    modules_of,
+)
 from csbsr.reproduce.profiles import Profile
 from csbsr.reproduce.provenance import code_closure, digest
 from csbsr.reproduce.stages import final_stage, sr_stage, warm_start_stage
@@ -99,7 +106,7 @@ def trained_sr(row: Experiment, plan: Plan) -> tuple[nn.Module, str]:
         if not step.iterations:
             continue
         stage = sr_stage(row.sr, step, profile, protocol, natural)
-        code = code_closure([f"csbsr.networks.{row.sr}", "csbsr.training.trainer"])
+        code = code_closure([*SR_MODULES[row.sr], "csbsr.training.trainer"])
         source = plan.natural if natural else plan.data_hash
         key = digest([key, digest(stage), digest(protocol), source, plan.seed, code])
         _train(
@@ -118,7 +125,7 @@ def started_segmentation(row: Experiment, plan: Plan) -> tuple[nn.Module, str]:
     if not profile.warm_start.iterations:
         return network, ""
     stage = warm_start_stage(profile, protocol)
-    code = code_closure([f"csbsr.networks.{row.segmentation}", "csbsr.training.trainer"])
+    code = code_closure([*SEGMENTATION_MODULES[row.segmentation], "csbsr.training.trainer"])
     key = digest([digest(stage), digest(protocol), plan.data_hash, plan.seed, code])
     _train(Joint(None, network), stage, plan, f"start-{row.segmentation}", key)
     return network, key
