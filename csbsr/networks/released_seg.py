@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from torch import nn
 
+from csbsr.networks.crackformer import CrackFormer
 from csbsr.networks.dsrl import DSRL
 from csbsr.networks.ocr import HRNetOCR
 from csbsr.networks.pspnet import PSPNet
@@ -16,6 +17,7 @@ BUILDERS: dict[str, Callable[[], nn.Module]] = {
     "unet16_pixelshuffle": lambda: UNet16("pixel_shuffle"),
     "unet16_deconv": lambda: UNet16("deconv"),
     "hrnet_w48_ocr": HRNetOCR,
+    "crackformer": CrackFormer,
     "srcnet_seg": SegNet,
     "dsrl": lambda: DSRL(scale=2),
     "dsrl_x4": lambda: DSRL(scale=4),
@@ -86,6 +88,28 @@ _HRNET: tuple[Rule, ...] = (
     (r"^context\.(pixel|object)\.0\.1\.0\.", r"context.\1.0.1."),
 )
 
+_CRACKFORMER: tuple[Rule, ...] = (
+    (r"^down1\.nn1\.conv\.", "encoder.0.0.0."),
+    (r"^down(\d)\.nn(\d)\.conv\.", lambda m: f"encoder.{int(m[1]) - 1}.{int(m[2]) - 1}."),
+    (r"^up(\d)\.nn(\d)\.conv\.", lambda m: f"decoder.{int(m[1]) - 1}.{int(m[2]) - 1}."),
+    (r"^fuse(\d)\.nn\.conv\.", lambda m: f"sides.{int(m[1]) - 1}.fuse."),
+    (r"^fuse(\d)\.conv\.", lambda m: f"sides.{int(m[1]) - 1}.head."),
+    (r"^LABlock_(\d)\.W_1\.", lambda m: f"sides.{int(m[1]) - 1}.mask.0."),
+    (r"^LABlock_(\d)\.psi\.", lambda m: f"sides.{int(m[1]) - 1}.mask.1."),
+    (r"^final\.", "head."),
+    (r"\.conv2\.0\.attn\.embedding$", ".attention.position"),
+    (r"\.conv2\.0\.attn\.", ".attention."),
+    (r"\.conv2\.0\.mlp\.dwconv\.dwconv\.", ".mlp.local."),
+    (r"\.conv2\.0\.mlp\.fc1\.", ".mlp.first."),
+    (r"\.conv2\.0\.mlp\.fc2\.", ".mlp.second."),
+    (r"\.conv2\.0\.mlp\.gn(\d)\.", r".mlp.norm\1."),
+    (r"\.conv1\.", ".reduce.0."),
+    (r"\.bn1\.", ".reduce.1."),
+    (r"\.bn2\.", ".unused_norm."),
+    (r"\.conv3\.", ".expand.0."),
+    (r"\.bn3\.", ".expand.1."),
+)
+
 _DSRL: tuple[Rule, ...] = (
     (r"^aspp\.aspp(\d)\.atrous_conv\.", lambda m: f"aspp.branches.{int(m[1]) - 1}.0."),
     (r"^aspp\.aspp(\d)\.bn\.", lambda m: f"aspp.branches.{int(m[1]) - 1}.1."),
@@ -115,6 +139,7 @@ _RULES: dict[str, tuple[Rule, ...]] = {
     "unet16_pixelshuffle": _UNET,
     "unet16_deconv": _UNET,
     "hrnet_w48_ocr": _HRNET,
+    "crackformer": _CRACKFORMER,
     "srcnet_seg": _SEGNET,
     "dsrl": _DSRL_X2,
     "dsrl_x4": _DSRL,

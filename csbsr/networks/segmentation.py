@@ -33,10 +33,10 @@ def resize(maps: Tensor, size: tuple[int, int], align_corners: bool = False) -> 
 
 
 def apply_blur_skip(blur_skip: nn.Module | None, features: Tensor, kernel: Tensor | None) -> Tensor:
-    """Return blur_skip(features, kernel vector (B, 441)), or the features if there is no skip.
+    """Return blur_skip(features, kernel), or the features if there is no skip (Sec. III-A).
 
-    Features (B, C, H, W); kernel (B, 441), (B, 441, 1, 1) or (B, 1, 21, 21), ignored by a network
-    without a blur skip. ValueError when the network has a skip and no kernel was given (Fig. 3).
+    Features (B, C, H, W); kernel (B, 441) or any form that `BlurSkip` understands, ignored by a
+    network without a blur skip. ValueError when there is a skip and no kernel.
     """
     if blur_skip is None:
         return features
@@ -44,7 +44,7 @@ def apply_blur_skip(blur_skip: nn.Module | None, features: Tensor, kernel: Tenso
         raise ValueError(
             "this network has a blur skip and was called without a kernel; pass kernel=(B, 441)"
         )
-    return blur_skip(features, kernel.flatten(1))
+    return blur_skip(features, kernel)
 
 
 def refuse_single_image(net: nn.Module, images: Tensor) -> None:
