@@ -264,3 +264,12 @@ def test_a_full_disk_leaves_nothing_half_written(tmp_path):
     assert "Free some space" in message
     assert "\n" not in message
     assert [p.name for p in (tmp_path / "y").iterdir()] == ["log.jsonl"]
+
+
+def test_a_request_during_the_last_iteration_is_heard(tmp_path, monkeypatch):
+    """Else the command would go on with its next step."""
+    monkeypatch.setattr(trainer, "StopSignals", stop_after(12))
+    with pytest.raises(Stopped, match="stopped at iteration 12 of 12"):
+        run(tiny(), STAGE, tmp_path)
+    monkeypatch.undo()
+    assert run(tiny(), STAGE, tmp_path).resumed_from == 12

@@ -94,6 +94,7 @@ class Run:
     ) -> float:
         """Run to the end of the step; returns the seconds waited for data."""
         total, waited = self.stage.iterations, 0.0
+        self.window.start()
         batches = stream.loader(self.done, total, workers)
         try:
             while self.done < total:
@@ -149,7 +150,7 @@ class Run:
             asked = bool(agree(int(asked), self.place)) if logs else False
         if last or asked or self.done % stage.checkpoint_every == 0:
             self._save()
-        if asked and not last:
+        if asked:  # even after the last iteration: what follows would not know of the request
             raise Stopped(self.done, stage.iterations, self.folder)
 
     def _line(self, values: dict[str, float], speed: float, share: float) -> dict:

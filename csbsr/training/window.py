@@ -20,9 +20,11 @@ class Window:
         self._count = 0
         self._bad = torch.full((), -1, dtype=torch.int64, device=device)
         self._files: dict[int, list[str]] = {}
-        self._waited = 0.0
-        self._timed = 0
-        self._started = perf_counter()
+        self.start()
+
+    def start(self) -> None:
+        """Start the clock of this line."""
+        self._waited, self._timed, self._started = 0.0, 0, perf_counter()
 
     def add(
         self, iteration: int, terms: dict[str, Tensor], files: list[str], waited: float
@@ -61,7 +63,7 @@ class Window:
         elapsed = max(perf_counter() - self._started, 1e-9)
         speed, share = self._timed / elapsed, min(self._waited / elapsed, 1.0)
         self._sums, self._count = None, 0
-        self._waited, self._timed, self._started = 0.0, 0, perf_counter()
+        self.start()
         return values, speed, share
 
     def state(self) -> dict:
