@@ -1,34 +1,21 @@
-"""Figures and tables of the metrics chapter."""
+"""Figures of the metrics chapter."""
 
 import matplotlib.pyplot as plt
 import numpy as np
-import torch
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from scipy import ndimage
-from torch import Tensor
-from torch.nn import functional as F
 
-from csbsr.degradation import random_kernels
 from csbsr.metrics import (
     THRESHOLDS,
-    bootstrap_summary,
     centreline_curve,
-    evaluate_batch,
-    kernel_psnr,
-    psnr,
     skeleton,
-    ssim,
-    ssim_standard,
-    surface_distance,
     threshold_curves,
 )
 from csbsr.metrics.plain import surface_lengths
 from csbsr.metrics.surface import squared_distances
-from csbsr.protocol import PAPER, RELEASED
-from csbsr.reproduce.display import table_html
 from csbsr.reproduce.loss_examples import Example, flawed_prediction
 
 HIT, MISSED, INVENTED = "#0072b2", "#d55e00", "#f0c24b"
@@ -82,23 +69,11 @@ def worked_figure(threshold: float = 0.5) -> Figure:
     for axis in axes:
         axis.set(xticks=[], yticks=[], xlim=(-0.5, 4.5), ylim=(4.5, -0.5))
         axis.grid(False)
+        axis.spines[:].set_visible(False)
         for edge in np.arange(0.5, 4):
             axis.axhline(edge, color="#d0d0d0", linewidth=0.6, zorder=0.5)
             axis.axvline(edge, color="#d0d0d0", linewidth=0.6, zorder=0.5)
     return figure
-
-
-def worked_table() -> str:
-    """Metrics of the 5 x 5 example at four thresholds, percentiles 95 and 50."""
-    limits = [0.15, 0.35, 0.5, 0.75]
-    prob, target = worked_example()
-    full, half = (threshold_curves(prob, target, limits, p) for p in (95, 50))
-    rows = [
-        [f"{t:.2f}", f"{i:.3f}", f"{h95:.3f}", f"{h50:.3f}", f"{m:.3f}"]
-        for t, i, h95, h50, m in zip(limits, full.iou, full.hausdorff, half.hausdorff, full[2])
-    ]
-    header = ["threshold", "IoU", "HD95 (px)", "HD50 (px)", "mean distance (px)"]
-    return table_html(header, rows, caption="The 5 x 5 example, by threshold_curves")
 
 
 def _line(width: float, size: int = 128) -> Mask:
@@ -167,6 +142,7 @@ def centreline_figure(prob: Map, target: Mask) -> Figure:
     value = centreline_curve(prob, target, [0.5]).iou[0]
     axes[1].set(title=f"centrelines: IoU {value:.3f}", xticks=[], yticks=[])
     axes[1].grid(False)
+    axes[1].spines[:].set(visible=True, color="#d0d0d0")
     for colour, text in ((HIT, "found"), (MISSED, "missed"), (INVENTED, "invented")):
         axes[1].plot([], [], "s", color=colour, label=text)
     figure.legend(loc="outside lower center", ncols=3)
@@ -179,81 +155,4 @@ def _agreement(axis: Axes, mask: Mask, target: Mask) -> None:
     axis.imshow(classes, cmap=colours, vmin=0, vmax=3, interpolation="nearest")
     axis.set(xticks=[], yticks=[])
     axis.grid(False)
-
-
-def empty_table(height: int = 300, width: int = 448) -> str:
-    """What an empty mask costs under each rule, for one image and in a mean of 100 images."""
-    nothing, crack = np.zeros((2, height, width), bool)
-    crack[height // 2, 50 : width - 50] = True
-    blob = np.zeros_like(crack)
-    blob[5, 5] = True
-    cases = (
-        ("both empty", nothing, nothing),
-        ("crack missed entirely", nothing, crack),
-        ("one false pixel, no crack", blob, nothing),
-        ("one false pixel, crack elsewhere", blob, crack),
-    )
-    rows = []
-    for name, mask, target in cases:
-        cells = [f"{threshold_curves(mask * 1.0, target, [0.5]).iou[0]:.3f}"]
-        for rule in ("width", "diagonal", "infinite"):
-            cost = surface_distance(mask, target, 95, rule).hausdorff
-            cells.append(f"{cost:.0f} / {(99 * 10 + cost) / 100:.1f}".replace("inf", "∞"))
-        rows.append([name, *cells])
-    header = ["prediction and target", "IoU", "width", "diagonal", "infinite"]
-    caption = (
-        f"HD95 in pixels of one image of {width} x {height} / mean of 100 images if the other 99 "
-        "score 10"
-    )
-    return table_html(header, rows, caption=caption)
-
-
-def interval_table(prob: Map, target: Mask, seed: int = 0, tiles: int = 4) -> str:
-    """The four numbers of tiles x tiles parts of one image, with 95 % bootstrap intervals."""
-    parts = [
-        [block for row in np.array_split(a, tiles) for block in np.array_split(row, tiles, 1)]
-        for a in (prob, target)
-    ]
-    curves = evaluate_batch(*parts)
-    intervals = bootstrap_summary(curves.iou, curves.hausdorff, seed=seed)
-    rows = [
-        [name, f"{i.estimate:.3f}", f"{i.low:.3f} to {i.high:.3f}"]
-        for name, i in zip(("IoU max", "AIU", "HD95 min (px)", "AHD95 (px)"), intervals)
-    ]
-    header = ["number", "estimate", "95 % interval over tiles"]
-    return table_html(header, rows, caption=f"Bootstrap intervals over {tiles**2} tiles")
-
-
-def kernel_psnr_table(count: int = 500, seed: int = 0) -> str:
-    """Kernel PSNR of estimates that know nothing, on random kernels of both protocols."""
-    rows = []
-    for protocol, label in ((PAPER, "variance in [0.2, 4]"), (RELEASED, "std in [0.2, 4]")):
-        kernels = random_kernels(count, np.random.default_rng(seed), protocol)
-        guesses = (
-            torch.zeros_like(kernels),
-            torch.full_like(kernels, 1 / kernels[0].numel()),
-            kernels.mean(0, keepdim=True).expand_as(kernels),
-        )
-        cells = [f"{kernel_psnr(guess, kernels).mean():.1f}" for guess in guesses]
-        rows.append([f"{protocol.name} ({label})", *cells])
-    header = ["kernels", "all zero", "uniform", "mean kernel"]
-    return table_html(header, rows, caption=f"Mean kernel PSNR in dB over {count} random kernels")
-
-
-def fidelity_table(image: Tensor) -> str:
-    """PSNR and both forms of SSIM of one image (1, 3, H, W), blurred and with noise."""
-    noise = torch.randn(image.shape, generator=torch.Generator().manual_seed(0))
-    rows = []
-    for name, changed in (
-        ("blurred, 3 x 3 mean", F.avg_pool2d(image, 3, 1, 1, count_include_pad=False)),
-        ("blurred, 7 x 7 mean", F.avg_pool2d(image, 7, 1, 3, count_include_pad=False)),
-        ("noise, standard deviation 0.03", (image + 0.03 * noise).clamp(0, 1)),
-    ):
-        try:
-            standard = f"{ssim_standard(changed, image).item():.4f}"
-        except ImportError:
-            standard = "needs torchmetrics"
-        released = f"{ssim(changed, image).item():.4f}"
-        rows.append([name, f"{psnr(changed, image).item():.2f}", released, standard])
-    header = ["image", "PSNR (dB)", "SSIM, released form", "SSIM, standard form"]
-    return table_html(header, rows, caption="One image against three changed copies of itself")
+    axis.spines[:].set(visible=True, color="#d0d0d0")
