@@ -15,6 +15,9 @@ import pytest
 import torch
 from training_stand_ins import finish, launch, run, tiny, tiny_stage, weights
 
+from csbsr.networks.joint import Joint
+from csbsr.networks.kbpn import KBPN
+from csbsr.networks.pspnet import PSPNet
 from csbsr.training import checkpoint as checkpoints
 from csbsr.training import trainer
 from csbsr.training.guards import Stopped
@@ -233,6 +236,36 @@ def test_a_stopped_run_goes_on_to_the_same_bits(tmp_path, monkeypatch):
     assert run(again, STAGE, tmp_path / "b").resumed_from == 5
     for name, value in weights(expected).items():
         assert torch.equal(value, again.state_dict()[name])
+    assert log_of(tmp_path / "a") == log_of(tmp_path / "b")
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_kbpn_goes_on_to_the_same_bits_in_any_phase(tmp_path, monkeypatch, precision):
+    """Memory layout and the state of parameters that rested a phase come back as well."""
+    config = tiny_stage(
+        iterations=6,
+        sr_loss="kbpn",
+        kernel_phases=(2, 4),
+        log_every=3,
+        precision=precision,
+        channels_last=precision == "bf16",
+    )
+
+    def narrow():
+        torch.manual_seed(0)
+        sr = KBPN(8, 2, estimated_kernel=7, sft_hidden=2, updater_width=2)
+        return Joint(sr, PSPNet(width=4, bins=(1, 2)))
+
+    expected, network = narrow(), narrow()
+    run(expected, config, tmp_path / "a")
+    for stop in (1, 2, 2):  # after iterations 1, 3 and 5
+        monkeypatch.setattr(trainer, "StopSignals", stop_after(stop))
+        with pytest.raises(Stopped):
+            run(narrow(), config, tmp_path / "b")
+    monkeypatch.undo()
+    assert run(network, config, tmp_path / "b").resumed_from == 5
+    for name, value in weights(expected).items():
+        assert torch.equal(value, network.state_dict()[name]), name
     assert log_of(tmp_path / "a") == log_of(tmp_path / "b")
 
 

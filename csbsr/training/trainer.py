@@ -76,6 +76,8 @@ def train(
         log = TrainingLog(folder, run.done, tensorboard) if run.place.writes else None
         for note in notes:
             report.note(note)
+        if target.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(target)
         first, started = run.done, perf_counter()
         waited = run.train(stream, workers, stop, report, log)
         seconds = perf_counter() - started
