@@ -12,6 +12,7 @@ from csbsr.data.stream import CrackSource
 from csbsr.degradation import degrade, kernel_for_image
 from csbsr.metrics import (
     THRESHOLDS,
+    centreline_curve,
     detection_scores,
     evaluate_batch,
     kernel_psnr,
@@ -20,6 +21,10 @@ from csbsr.metrics import (
     ssim,
 )
 from csbsr.protocol import Protocol
+
+CENTRELINE_THRESHOLDS = np.arange(1, 10) / 10
+CENTRELINE_TOLERANCE = 4.0
+"""Thresholds and tolerance in pixels of the centreline IoU, the newer measure of the field."""
 
 
 class Evaluation(NamedTuple):
@@ -31,6 +36,7 @@ class Evaluation(NamedTuple):
     hd95: NDArray[np.float64]  # (N, T) 95th percentile, the paper's
     hd50: NDArray[np.float64]  # (N, T) 50th percentile, which the released code logs as "HD95"
     mean_surface_distance: NDArray[np.float64]  # (N, T)
+    centreline: NDArray[np.float64]  # (N, 9) clIoU at the thresholds 0.1 ... 0.9
     precision: NDArray[np.float64]  # (N, T)
     recall: NDArray[np.float64]  # (N, T)
     psnr: NDArray[np.float64] | None  # (N,), None when there is no SR image
@@ -115,6 +121,10 @@ def _measure(
     prob = out.prob[:, 0].cpu().numpy()  # (B, H, W)
     curves = evaluate_batch(prob, masks, thresholds, 95.0, protocol.empty_penalty)
     halves = evaluate_batch(prob, masks, thresholds, 50.0, protocol.empty_penalty)
+    lines = [
+        centreline_curve(p, g, CENTRELINE_THRESHOLDS, CENTRELINE_TOLERANCE).iou
+        for p, g in zip(prob, masks)
+    ]
     precision, recall = _precision_recall(prob, masks, thresholds)
     quality = fidelity = estimate = None
     if out.sr is not None:
@@ -128,6 +138,7 @@ def _measure(
         curves.hausdorff,
         halves.hausdorff,
         curves.mean_surface_distance,
+        np.stack(lines),
         precision,
         recall,
         quality,

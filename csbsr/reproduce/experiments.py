@@ -43,6 +43,18 @@ class Experiment:
     """Finished experiment whose weights this one continues (blur skip)."""
 
     @property
+    def baseline(self) -> str:
+        """Experiment that this one is tested against, image by image.
+
+        A joint model against its independent counterpart, every variant against plain CSBSR.
+        """
+        if self.id in ("csbsr-pspnet", "cssr-pspnet", "detached-pspnet"):
+            return "dbpn+pspnet" if self.sr == "dbpn" else "kbpn+pspnet"
+        if self.id == f"csbsr-{self.segmentation}":
+            return f"kbpn+{self.segmentation}"
+        return "cssr-pspnet" if self.id.startswith("cssr-") else "csbsr-pspnet"
+
+    @property
     def uses_sr(self) -> bool:
         """Whether an SR image is produced and measured."""
         return self.sr is not None

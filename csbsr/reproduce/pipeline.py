@@ -129,7 +129,8 @@ def notebook_keys(request: BookRequest) -> dict[str, str]:
     package = [p for p in PACKAGE.rglob("*") if p.suffix in (".py", ".toml")]
     shared = hash_files(package, PACKAGE)
     folder = request.results or request.root / "results"
-    measured = hash_files(folder.rglob("*.json"), folder) if folder.is_dir() else "none"
+    real = [p for p in folder.rglob("*.json") if "smoke" not in p.relative_to(folder).parts]
+    measured = hash_files(real, folder)  # smoke results follow from code, profile and data
     lock = request.root / "requirements.lock"
     pinned = hash_files([lock], request.root) if lock.exists() else ""
     choice = f"{request.profile}|{request.seed}|{request.data}"
@@ -156,6 +157,7 @@ def run_notebooks(request: BookRequest, say: Callable[[str], None]) -> int:
         if state["notebooks"].get(name) != key or not (folder / name).exists()
     ]
     problems: list[str] = []
+    started = time.perf_counter()
 
     def one(name: str) -> None:
         try:
@@ -166,7 +168,8 @@ def run_notebooks(request: BookRequest, say: Callable[[str], None]) -> int:
         state["notebooks"][name] = keys[name]
         write_json(request.build / "state.json", state)
         done = sum(state["notebooks"].get(n) == keys[n] for n in waiting)
-        say(f"chapter {done}/{len(waiting)}  {name}  {seconds:.0f} s")
+        left = (time.perf_counter() - started) / done * (len(waiting) - done)
+        say(f"chapter {done}/{len(waiting)}  {name}  {seconds:.0f} s, about {left:.0f} s left")
 
     with ThreadPoolExecutor(request.jobs) as pool:
         list(pool.map(one, waiting))

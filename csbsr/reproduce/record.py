@@ -5,9 +5,9 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from csbsr.evaluation import Evaluation
-from csbsr.metrics import summarise
-from csbsr.reproduce.results import SCHEMA, rounded
+from csbsr.evaluation import CENTRELINE_THRESHOLDS, Evaluation
+from csbsr.metrics import bootstrap_mean, bootstrap_summary, paired_test, summarise
+from csbsr.reproduce.results import SCHEMA, ResultFile, rounded
 
 
 def _mean(values: NDArray[np.float64] | None) -> float | None:
@@ -41,12 +41,46 @@ def metrics_of(evaluation: Evaluation) -> dict[str, float | None]:
         "HD50_min": median.hd95_min,
         "AHD50": median.ahd95,
         "IoU_max_cracks_only": on_cracks,
+        "clIoU_max": evaluation.centreline.mean(0).max(),
     }
     found = {name: rounded([float(value)])[0] for name, value in values.items()}
     found["PSNR"] = _mean(evaluation.psnr)
     found["SSIM"] = _mean(evaluation.ssim)
     found["kernel_PSNR"] = _mean(evaluation.kernel_psnr)
     return found
+
+
+def intervals_of(evaluation: Evaluation) -> dict[str, list[float]]:
+    """95 % bootstrap intervals over the test images; the noise of training is not in them."""
+    found = bootstrap_summary(evaluation.iou, evaluation.hd95)
+    names = ("IoU_max", "AIU", "HD95_min", "AHD95")
+    result = {name: rounded([v.low, v.high]) for name, v in zip(names, found)}
+    if evaluation.psnr is not None and np.isfinite(evaluation.psnr).all():
+        mean = bootstrap_mean(evaluation.psnr)
+        result["PSNR"] = rounded([mean.low, mean.high])
+    return result
+
+
+def paired_with(evaluation: Evaluation, other: ResultFile) -> dict[str, object] | None:
+    """Test this evaluation against another result on the same images, each at its own threshold.
+
+    None when the images differ. The p-value speaks of test images only: two trainings of the same
+    setting differ by more (see `statistics` in the metrics chapter).
+    """
+    images = other.content["images"]
+    if images["names"] != evaluation.names:
+        return None
+    mine = evaluation.iou[:, evaluation.iou.mean(0).argmax()]
+    rows = np.array(images["IoU"], float)
+    theirs = rows[:, rows.mean(0).argmax()]
+    test = paired_test(mine, theirs)
+    return {
+        "against": other.content["experiment"],
+        "IoU_difference": rounded([test.difference.estimate])[0],
+        "interval": rounded([test.difference.low, test.difference.high]),
+        "p_value": rounded([test.p_value])[0],
+        "images": test.images,
+    }
 
 
 def content_of(
@@ -57,19 +91,25 @@ def content_of(
     protocol: str,
     seed: int,
     run_card: dict[str, object],
+    against: ResultFile | None = None,
 ) -> dict[str, object]:
     """The whole result file; every metric can be computed again from `images`."""
 
     def column(values: NDArray[np.float64] | None) -> list[float] | None:
         return None if values is None else rounded(values.tolist())
 
+    metrics: dict[str, object] = dict(metrics_of(evaluation))
+    metrics["intervals"] = intervals_of(evaluation)
+    metrics["paired"] = paired_with(evaluation, against) if against else None
+    precision, recall = evaluation.precision.mean(0), evaluation.recall.mean(0)
+    f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
     return {
         "schema": SCHEMA,
         "experiment": experiment,
         "profile": profile,
         "protocol": protocol,
         "seed": seed,
-        "metrics": metrics_of(evaluation),
+        "metrics": metrics,
         "curves": {
             "thresholds": rounded(evaluation.thresholds.tolist()),
             "IoU": _curve(evaluation.iou),
@@ -78,6 +118,9 @@ def content_of(
             "mean_surface_distance": _curve(evaluation.mean_surface_distance),
             "precision": _curve(evaluation.precision),
             "recall": _curve(evaluation.recall),
+            "f1": rounded(f1.tolist()),
+            "centreline_thresholds": CENTRELINE_THRESHOLDS.tolist(),
+            "centreline_IoU": _curve(evaluation.centreline),
         },
         "images": {
             "names": evaluation.names,

@@ -187,8 +187,11 @@ def run_experiment(row: Experiment, context: Context, say: Say, quiet: bool) -> 
         seconds=time.perf_counter() - started,
         device=str(context.device),
     )
+    baseline = result_path(request.results, profile.name, name, row.baseline, request.seed)
+    against = read_result(baseline) if baseline != path and baseline.exists() else None
     content = content_of(
         evaluation,
+        against=against,
         experiment=row.id,
         profile=profile.name,
         protocol=protocol.name,
