@@ -54,10 +54,15 @@ class Thumbnails(NamedTuple):
     kernel: NDArray
 
 
+def example_image(index: int = 9) -> tuple[NDArray, NDArray]:
+    """Return image (3, 448, 448) and mask (1, 448, 448) of the synthetic crack that is shown."""
+    return SyntheticCracks(index + 1, 448, seed=9, split="test").load(index)
+
+
 @cache
-def thumbnails(index: int = 9, side: int = 160) -> Thumbnails:
-    """Return a window of a synthetic crack; `sr` is the HR image with a slight blur left in it."""
-    image, mask = SyntheticCracks(index + 1, 448, seed=9, split="test").load(index)
+def thumbnails(side: int = 160) -> Thumbnails:
+    """Return a window of `example_image`; `sr` is the HR image with a slight blur left in it."""
+    image, mask = example_image()
     hr = torch.from_numpy(image)[None].float() / 255
     kernel = gaussian_kernels(torch.tensor([2.0]), torch.tensor([0.7]), torch.tensor([0.6]))
     lr = degrade(hr, kernel, PAPER)

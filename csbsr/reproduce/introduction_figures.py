@@ -73,8 +73,7 @@ class Challenge:
         for ax, (picture, title) in zip(axes, shown):
             ax.imshow(picture, cmap="gray", vmin=0, vmax=255)
             ax.set_title(title, fontsize=8.5)
-            ax.set(xticks=[], yticks=[])
-            ax.grid(False)
+            ax.set_axis_off()
         stamp(figure, "smoke run" if self.smoke else "")
         return figure
 

@@ -102,7 +102,10 @@ def schedules_figure(profile: Profile, points: int = 600) -> Figure:
             axes[1].plot(x, values, line, color="#333333", label=label)
         alpha = [alpha_at(int(i), step.iterations, "rebalance") for i in inside]
         axes[2].plot(x, alpha, color=SEGMENTATION.line, drawstyle="steps-post")
+    rates = sorted({step.lr_sr for step in steps})
     axes[0].set(ylabel="learning rate of $S$", yscale="log")
+    axes[0].set_yticks(rates, [f"{rate:.0e}".replace("e-0", "e-") for rate in rates], minor=False)
+    axes[0].set_yticks([], minor=True)
     axes[1].set(ylabel=r"$\beta$ (Eq. 2)", ylim=(-0.05, 1.05))
     axes[1].legend(loc="upper left")
     axes[2].set(ylabel=r"$\alpha$ (Eq. 3)", ylim=(-0.05, 1.05), xlabel="thousand iterations")
