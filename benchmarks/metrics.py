@@ -148,13 +148,16 @@ def main() -> None:
         result[f"hausdorff_{kind}"] = hausdorff_row(kind, size, arguments.images, repeats)
         print(kind, result[f"hausdorff_{kind}"], flush=True)
 
+    projected = [result[f"hausdorff_{kind}"]["projected_s_test_set"] for kind in KINDS]
+    result["projected_s_test_set"] = round(statistics.mean(projected), 1)
+
     prob, target = crack_map("soft", 0, size)
     iou_curve(prob, target)
     plain = seconds(lambda: broadcast_iou(prob, target), repeats)
     ours = seconds(lambda: iou_curve(prob, target), repeats)
     equal = bool((broadcast_iou(prob, target) == iou_curve(prob, target)).all())
-    result["iou"] = {"broadcast_ms": 1e3 * plain, "ours_ms": 1e3 * ours, "ratio": plain / ours}
-    result["iou"]["equal"] = equal
+    result["iou"] = {"broadcast_ms": round(1e3 * plain, 1), "ours_ms": round(1e3 * ours, 3)}
+    result["iou"] |= {"ratio": round(plain / ours, 1), "equal": equal}
 
     generator = torch.Generator().manual_seed(0)
     x = F.avg_pool2d(torch.rand(1, 3, size, size, generator=generator), 3, 1, 1)
@@ -163,14 +166,14 @@ def main() -> None:
     plain = seconds(lambda: plain_ssim(x, y), repeats)
     ours = seconds(lambda: ssim(x, y), repeats)
     error = float((plain_ssim(x, y) - ssim(x, y)).abs().max())
-    result["ssim"] = {"conv2d_ms": 1e3 * plain, "ours_ms": 1e3 * ours, "ratio": plain / ours}
-    result["ssim"]["difference"] = error
+    result["ssim"] = {"conv2d_ms": round(1e3 * plain, 1), "ours_ms": round(1e3 * ours, 2)}
+    result["ssim"] |= {"ratio": round(plain / ours, 1), "difference": error}
 
     maps = [crack_map(kind, seed, size) for kind in KINDS for seed in range(4)]
     batch = tuple(zip(*maps))
     one = seconds(lambda: evaluate_batch(*batch, threads=1), 5, time.perf_counter)
     two = seconds(lambda: evaluate_batch(*batch, threads=2), 5, time.perf_counter)
-    result["two_threads"] = {"ratio": one / two}
+    result["two_threads"] = {"ratio": round(one / two, 2)}
     for name in ("iou", "ssim", "two_threads"):
         print(name, result[name])
     path = Path(__file__).parent / "results" / "metrics.json"

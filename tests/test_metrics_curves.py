@@ -206,6 +206,7 @@ def test_empty_masks(rule: str, cost: float) -> None:
         ((np.zeros((4, 4)), np.zeros((4, 4)), [0.5], 101), "percentile"),
         ((np.zeros((4, 4)), np.zeros((4, 4)), [0.5], 95, "height"), "empty_penalty"),
         ((np.zeros((0, 4)), np.zeros((0, 4))), "no pixels"),
+        ((np.zeros((10_001, 1)), np.zeros((10_001, 1))), "cut it in tiles"),
     ],
 )
 def test_bad_input(arguments: tuple, message: str) -> None:

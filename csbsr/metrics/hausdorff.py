@@ -19,6 +19,9 @@ from csbsr.metrics.surface import prediction_elements, squared_distances, target
 _UNIT = np.int64(1) << 32  # units in the upper half of a length, half diagonals in the lower
 _TIE = 1e-10
 
+MAX_SIDE = 10_000
+"""Longest side of an image in pixels; squared distances are 32-bit integers."""
+
 
 @njit(cache=True, nogil=True)
 def _length(packed):
@@ -79,14 +82,17 @@ def _first_pass(elements, unit_scale, change, moment, rings):
         if not e >> 32 & 1:
             middle, length = np.int64(distance * unit_scale + 0.5) - half, _UNIT - 1
         v1, v2, v3, v4 = e & 255, e >> 8 & 255, e >> 16 & 255, e >> 24 & 255
-        change[v1] += 1
-        moment[v1] += half
-        if v2 != v3:
+        outer = np.int64(1)
+        if v1 == v2 and v3 == v4:  # one length throughout
+            half, outer = half + middle, outer + length
+        elif v2 != v3:
             change[v2] += length
             change[v3] -= length
             moment[v2] += middle
             moment[v3] -= middle
-        change[v4] -= 1
+        change[v1] += outer
+        moment[v1] += half
+        change[v4] -= outer
         moment[v4] -= half
 
 
@@ -195,8 +201,11 @@ class SurfaceCurves(NamedTuple):
 def surface_curves(levels: LevelMap, target: NDArray[np.bool_], percentile: float) -> SurfaceCurves:
     """Return Hausdorff percentile and mean surface distance at all thresholds of a level map.
 
-    levels: of a prediction (H, W); target (H, W) bool; percentile in [0, 100].
+    levels: of a prediction (H, W); target (H, W) bool; percentile in [0, 100]. ValueError for more
+    than 10,000 pixels a side, beyond which squared distances could overflow.
     """
+    if max(target.shape) > MAX_SIDE:
+        raise ValueError(f"target {target.shape} exceeds {MAX_SIDE} pixels a side; cut it in tiles")
     thresholds = levels.histogram.shape[1] - 1
     hausdorff, mean = np.zeros(thresholds), np.zeros(thresholds)
     occupied = int(levels.framed.max())  # from this threshold on the prediction is empty
