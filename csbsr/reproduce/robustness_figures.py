@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -13,8 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import nn
 
-from csbsr.data.cracks import image_files, read_image
-from csbsr.inference import segment_photograph
+from csbsr.data.cracks import image_files
+from csbsr.inference import read_photograph, segment_photograph
 from csbsr.protocol import Protocol
 from csbsr.realistic import STRENGTHS
 from csbsr.reproduce.display import smoke_note, table_html
@@ -229,14 +228,14 @@ def photograph_figure(
     files = list(image_files(folder).values())[:most]
     columns = len(models) + 2
     figure, grid = plt.subplots(
-        len(files), columns, figsize=(2.1 * columns, 1.8 * len(files)), squeeze=False
+        len(files), columns, figsize=(2.1 * columns, 1.4 * len(files)), squeeze=False
     )
     for line, (axes, path) in enumerate(zip(grid, files)):
-        image = read_image(path)
-        picture = image.transpose(1, 2, 0)
+        image = read_photograph(path)
+        picture = (image * 255).round().byte().permute(1, 2, 0).numpy()
         _show(axes[0], picture, "photograph" if line == 0 else "")
         for column, (name, model) in enumerate(models.items(), start=1):
-            seen = segment_photograph(model, torch.from_numpy(image.copy()).float() / 255)
+            seen = segment_photograph(model, image)
             h, w = picture.shape[:2]
             found = (seen.prob[0] > limits[name]).reshape(h, 4, w, 4).amax((1, 3))  # (h, w)
             title = experiment(name).title if line == 0 else ""
