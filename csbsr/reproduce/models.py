@@ -25,13 +25,17 @@ SEGMENTATION_MODULES = {
 
 def modules_of(experiment: Experiment) -> list[str]:
     """Modules whose code decides an experiment's numbers, as roots of the import graph."""
+    return [*training_modules_of(experiment), "csbsr.evaluation"]
+
+
+def training_modules_of(experiment: Experiment) -> list[str]:
+    """Modules whose code decides an experiment's weights: all of the above but the metrics."""
     roots = [
         "csbsr.networks.joint",
         "csbsr.training.trainer",
         "csbsr.data.cracks",
         "csbsr.data.synthetic",
         "csbsr.data.natural",
-        "csbsr.evaluation",
         *SEGMENTATION_MODULES[experiment.segmentation],
     ]
     if experiment.sr:

@@ -18,7 +18,7 @@ from csbsr.reproduce.models import (
     build,
     build_segmentation,
     build_sr,
-    modules_of,
+    training_modules_of,
 )
 from csbsr.reproduce.profiles import Profile
 from csbsr.reproduce.provenance import code_closure, digest
@@ -150,7 +150,7 @@ def train_experiment(row: Experiment, plan: Plan) -> nn.Module:
         segmentation, start_key = started_segmentation(row, plan)
         model, start = Joint(sr, segmentation), key + start_key
     stage = final_stage(row, profile, protocol)
-    code = code_closure(modules_of(row))
+    code = code_closure(training_modules_of(row))
     key = digest([start, digest(row), digest(stage), digest(protocol), plan.data_hash, code])
     _train(model, stage, plan, row.id, key)
     return model
