@@ -96,18 +96,11 @@ def skeleton(mask: ArrayLike) -> NDArray[np.bool_]:
     return framed[1:-1, 1:-1].astype(bool)
 
 
-def _within(lines: NDArray[np.bool_], others: NDArray[np.bool_], tolerance: float) -> int:
-    """How many pixels of `lines` lie within the tolerance of `others`."""
-    if not others.any():
-        return 0
-    squared = squared_distances(others.astype(np.uint8))
-    return int(np.count_nonzero(squared[lines] <= tolerance**2))
-
-
-def _counts(lines: NDArray[np.bool_], truth: NDArray[np.bool_], tolerance: float) -> OverlapCounts:
-    hits, found = _within(lines, truth, tolerance), _within(truth, lines, tolerance)
-    total, wanted = int(lines.sum()), int(truth.sum())
-    return OverlapCounts(*(np.array([n]) for n in (hits, total - hits, wanted - found)))
+def _near(lines: NDArray[np.bool_], tolerance: float) -> NDArray[np.bool_]:
+    """Which pixels lie within the tolerance of a line."""
+    if not lines.any():
+        return np.zeros_like(lines)
+    return squared_distances(lines.astype(np.uint8)) <= tolerance**2
 
 
 class CentrelineCurve(NamedTuple):
@@ -135,6 +128,12 @@ def centreline_curve(
     if not tolerance >= 0:
         raise ValueError(f"tolerance is {tolerance}; it must be at least 0 pixels")
     truth = skeleton(g)
-    rows = [_counts(skeleton(p > t), truth, tolerance) for t in check_thresholds(thresholds)]
-    counts = OverlapCounts(*(np.concatenate(column) for column in zip(*rows)))
+    near_truth, wanted = _near(truth, tolerance), np.count_nonzero(truth)
+    rows = []
+    for t in check_thresholds(thresholds):
+        lines = skeleton(p > t)
+        hits, total = np.count_nonzero(lines & near_truth), np.count_nonzero(lines)
+        found = np.count_nonzero(truth & _near(lines, tolerance))
+        rows.append((hits, total - hits, wanted - found))
+    counts = OverlapCounts(*np.array(rows, np.int64).T)
     return CentrelineCurve(iou(counts, SMOOTHING), counts)
