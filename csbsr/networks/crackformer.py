@@ -1,7 +1,8 @@
 """CrackFormer-II (Liu et al. 2021): a SegNet of transformer bottlenecks with five side outputs."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import pairwise
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -41,6 +42,17 @@ class LocalAttention(nn.Module):
         self.values = conv_norm(channels, channels // HEADS)
         self.position = nn.Parameter(torch.randn(KEY_CHANNELS, 1, 1, WINDOW, WINDOW))
 
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        # `to(memory_format=torch.channels_last)` refuses the five axes that the released weights
+        # have, so conversions see four of them.
+        grad, self.position.grad = self.position.grad, None
+        self.position.data = self.position.data.squeeze(1)
+        super()._apply(fn, recurse)
+        self.position.data = self.position.data.unsqueeze(1)
+        if grad is not None:
+            self.position.grad = fn(grad.squeeze(1)).unsqueeze(1)
+        return self
+
     def forward(self, x: Tensor) -> Tensor:
         """Return what the queries read, the heads side by side."""
         queries = self.queries(x).flatten(2).unflatten(1, (HEADS, KEY_CHANNELS))  # (B, 4, 16, hw)
@@ -79,8 +91,10 @@ class LocalMLP(nn.Module):
 
 
 class TransformerBottleneck(nn.Module):
-    """Residual bottleneck whose middle is a transformer block: (B, inputs, h, w) -> (B, outputs,
-    h, w)."""
+    """Residual bottleneck with a transformer block in the middle, on a quarter of the channels.
+
+    (B, inputs, h, w) -> (B, outputs, h, w).
+    """
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()

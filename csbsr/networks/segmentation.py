@@ -3,19 +3,17 @@
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from csbsr.networks.blocks import check_image
+
 
 def pad_to_multiple(images: Tensor, multiple: int) -> Tensor:
     """Repeat the right and bottom edges until both sides are divisible by `multiple`.
 
     Images (B, C, H, W) whose sides already fit are returned as they are, so that the released
     networks' results are unchanged; otherwise (B, C, H', W') with H' - H and W' - W < multiple.
-    ValueError when a batch of images (B, 3, H, W) was expected and something else came.
+    ValueError for anything but a batch of RGB images.
     """
-    if images.dim() != 4 or images.shape[1] != 3:
-        raise ValueError(
-            f"a segmentation network expects images (B, 3, H, W), got {tuple(images.shape)}; "
-            "add the batch axis or convert to RGB"
-        )
+    check_image(images, "segmentation network")
     height, width = images.shape[-2:]
     down, right = -height % multiple, -width % multiple
     return F.pad(images, (0, right, 0, down), mode="replicate") if down or right else images
