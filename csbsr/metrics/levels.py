@@ -5,6 +5,7 @@ mask at threshold k is {q > k}; all masks are nested, and one map holds them all
 gives every pixel corner the range of thresholds at which a contour passes through it.
 """
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -26,23 +27,36 @@ class LevelMap(NamedTuple):
 
 @njit(cache=True, nogil=True)
 def _fill_levels(prob, target, thresholds, start, single, framed, histogram):
-    """Level of each pixel: the first candidate of its cell, then compare; exact everywhere."""
+    """Level of each pixel: the first candidate of its cell, then compare; exact everywhere.
+
+    histogram: flat, class << 10 | lane << 8 | level; four lanes, so that no count waits for the
+    one before it.
+    """
     height, width = prob.shape
     scale = np.float32(_CELLS)
     for i in range(height):
         values, row, classes = prob[i], framed[i + 1, 1 : width + 1], target[i]
-        if single:  # at most one threshold in a cell: one comparison, no branch
-            for j in range(width):
-                k = start[np.int32(values[j] * scale)]
-                row[j] = k + np.uint8(thresholds[k] < values[j])
-        else:
-            for j in range(width):
-                k = np.int64(start[np.int32(values[j] * scale)])
-                while thresholds[k] < values[j]:  # the last one is infinite
-                    k += 1
-                row[j] = np.uint8(k)
         for j in range(width):
-            histogram[np.int64(classes[j]), j & 3, np.int64(row[j])] += 1
+            k = np.uint64(start[np.uint32(values[j] * scale)])
+            if single:  # at most one threshold in a cell: one comparison, no loop
+                k += np.uint64(thresholds[k] < values[j])
+            else:
+                while thresholds[k] < values[j]:  # the last one is infinite
+                    k += np.uint64(1)
+            row[j] = np.uint8(k)
+            lane = np.uint64(j & 3) << np.uint64(8)
+            histogram[np.uint64(classes[j]) << np.uint64(10) | lane | k] += 1
+
+
+@lru_cache(maxsize=16)
+def _cell_table(thresholds: bytes) -> tuple[NDArray[np.float32], NDArray[np.uint8], bool]:
+    """Thresholds ended by infinity, first candidate per cell, and whether one is enough."""
+    limits = np.frombuffer(thresholds, np.float32)
+    # Multiplying by a power of two is exact, so cell c holds probabilities in [c, c + 1) / 4096.
+    cells = np.arange(_CELLS + 2, dtype=np.float32) / np.float32(_CELLS)
+    start = np.searchsorted(limits, cells, side="left").astype(np.uint8)
+    single = bool(np.all(np.diff(start) <= 1))
+    return np.append(limits, np.float32(np.inf)).astype(np.float32), start, single
 
 
 def level_map(
@@ -52,17 +66,14 @@ def level_map(
 
     Exact, also for probabilities on a threshold (strict >). ValueError above 254 thresholds.
     """
-    if len(thresholds) > MAX_THRESHOLDS:
-        raise ValueError(f"{len(thresholds)} thresholds; one level map holds {MAX_THRESHOLDS}")
-    # Multiplying by a power of two is exact, so cell c holds probabilities in [c, c + 1) / 4096.
-    cells = np.arange(_CELLS + 2, dtype=np.float32) / np.float32(_CELLS)
-    start = np.searchsorted(thresholds, cells, side="left").astype(np.uint8)
-    single = bool(np.all(np.diff(start) <= 1))
-    limits = np.append(thresholds, np.float32(np.inf)).astype(np.float32)
+    count = len(thresholds)
+    if count > MAX_THRESHOLDS:
+        raise ValueError(f"{count} thresholds; one level map holds {MAX_THRESHOLDS}")
+    limits, start, single = _cell_table(np.ascontiguousarray(thresholds).tobytes())
     framed = np.zeros((prob.shape[0] + 2, prob.shape[1] + 2), np.uint8)
-    histogram = np.zeros((2, 4, len(thresholds) + 1), np.int64)  # four lanes, no write stalls
+    histogram = np.zeros(2 * 4 * 256, np.int64)
     _fill_levels(prob, target, limits, start, single, framed, histogram)
-    return LevelMap(framed, histogram.sum(1))
+    return LevelMap(framed, histogram.reshape(2, 4, 256).sum(1)[:, : count + 1])
 
 
 @njit(cache=True, nogil=True)
