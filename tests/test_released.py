@@ -1,5 +1,7 @@
 """The released networks: same function, same parameters, strict loading of the authors' keys."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -30,6 +32,11 @@ NAMES = (
 )
 
 
+AMPLIFYING = {"crackformer", "dsrl", "dsrl_x4"}
+"""Networks whose random weights amplify rounding beyond 1e-5, so that the number of threads alone
+moves their outputs (with two threads or more DSRL equals the authors' numbers bit by bit)."""
+
+
 def tensors(state: dict[str, np.ndarray]) -> dict[str, torch.Tensor]:
     return {key: torch.from_numpy(value) for key, value in state.items()}
 
@@ -44,14 +51,21 @@ def test_equals_the_released_network(golden, file):
     inputs = [torch.from_numpy(arrays[name]) for name in ("x", "k") if name in arrays]
     with torch.inference_mode():
         output = net(*inputs)
+    noise = float32_noise(net, inputs) if file in AMPLIFYING else 0.0
     for name in arrays.keys() - {"x", "k"}:
         ours = getattr(output, name).numpy()
         assert ours.shape == arrays[name].shape, name
         assert ours.dtype == np.float32, name
-        # float32 keeps 7 digits: DSRL's random weights give values of 24, where the order of
-        # additions, which depends on the number of threads, alone moves the fifth decimal.
-        atol = 1e-5 * max(1.0, np.abs(arrays[name]).max())
+        atol = max(1e-5, 2 * noise)
         np.testing.assert_allclose(ours, arrays[name], rtol=0, atol=atol, err_msg=name)
+
+
+def float32_noise(net: nn.Module, inputs: list[torch.Tensor]) -> float:
+    """Largest difference that computing in float64 instead makes to any output."""
+    with torch.inference_mode():
+        single = net(*inputs)
+        double = copy.deepcopy(net).double()(*(x.double() for x in inputs))
+    return max((a - b).abs().max().item() for a, b in zip(single, double, strict=True))
 
 
 def test_knows_the_names_of_the_issue():
