@@ -24,6 +24,7 @@ from csbsr.reproduce import (
     summary_tables,
 )
 from csbsr.reproduce.diagram_parts import SMALL
+from csbsr.reproduce.diagram_pictures import thumbnails
 from csbsr.reproduce.network_figures import Layout, Node, draw
 from csbsr.reproduce.network_tables import HR, LR, cost_table, count, measured_seconds, shape_table
 from csbsr.reproduce.paper import load_parameters, load_table
@@ -86,7 +87,7 @@ def test_diagrams_can_be_read(name):
 
 
 def test_the_pictures_in_the_diagrams_are_degraded_by_eq_1():
-    seen = diagrams.thumbnails()
+    seen = thumbnails()
     assert seen.hr.shape == seen.sr.shape == (160, 160, 3)
     assert seen.lr.shape == (40, 40, 3)
     assert set(np.unique(seen.mask)) == {0, 255}

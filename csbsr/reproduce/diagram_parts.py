@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 WIDTH = 7.2
 """Width of every diagram in inches."""
-SMALL, NORMAL = 8.5, 9.5
-"""Sizes of letters in points; nothing is smaller than SMALL."""
+SMALL, LARGE, NORMAL = 8.5, 10.0, 10.5
+"""Sizes of letters in points; nothing is smaller than SMALL, boxes of Figs. 2 to 4 are LARGE."""
 INK = "#1f2933"
 Point = tuple[float, float]
 
