@@ -27,7 +27,7 @@ __all__ = ["evaluate_checkpoint", "import_checkpoint", "is_import_stale", "segme
 EXPERIMENT_OF = {
     "csbsr_pspnet": "csbsr-pspnet",
     "csbsr_pspnet_released": "csbsr-pspnet",
-    "csbsr_pspnet_blurskip": "csbsr-pspnet-blurskip",
+    "csbsr_pspnet_blurskip": "csbsr-pspnet-blurskip-wF1",
     "kbpn_kernel7+hrnet_w48_ocr": "csbsr-hrnet",
     "kbpn_kernel7+crackformer": "csbsr-crackformer",
     "kbpn_kernel7+unet16_pixelshuffle": "csbsr-unet",
