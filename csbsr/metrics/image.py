@@ -50,62 +50,66 @@ def gaussian_window(size: int = WINDOW, sigma: float = SIGMA) -> NDArray[np.floa
 
 
 @njit(cache=True, nogil=True)
-def _smooth_rows(maps, window):
-    """Zero-padded smoothing along the rows of maps (4, H, W), in place; columns vectorise."""
-    radius = window.size // 2
-    _, height, width = maps.shape
-    line = np.zeros(width + 2 * radius)
-    for c in range(maps.shape[0]):
-        for i in range(height):
-            row = maps[c, i]
-            for j in range(width):
-                line[j + radius] = row[j]
-                row[j] = 0
-            for t in range(window.size):
-                weight, source = window[t], line[t : t + width]
-                for j in range(width):
-                    row[j] += weight * source[j]
+def _smooth_row(line, window, out):
+    """Smoothing of a line padded by 5 on each side; symmetric taps are added first."""
+    width = out.size
+    a, b, c = line[0:width], line[1 : width + 1], line[2 : width + 2]
+    d, e, f = line[3 : width + 3], line[4 : width + 4], line[5 : width + 5]
+    g, h, i = line[6 : width + 6], line[7 : width + 7], line[8 : width + 8]
+    k, l = line[9 : width + 9], line[10 : width + 10]
+    w0, w1, w2, w3, w4, w5 = window[0], window[1], window[2], window[3], window[4], window[5]
+    for j in range(width):
+        near = w5 * f[j] + w4 * (e[j] + g[j]) + w3 * (d[j] + h[j])
+        out[j] = near + w2 * (c[j] + i[j]) + w1 * (b[j] + k[j]) + w0 * (a[j] + l[j])
 
 
 @njit(cache=True, nogil=True)
-def _smooth_columns(maps, window):
-    """The same along the columns; returns new maps."""
-    radius = window.size // 2
-    out = np.zeros_like(maps)
-    for c in range(maps.shape[0]):
-        for i in range(maps.shape[1]):
-            row = out[c, i]
-            for t in range(window.size):
-                if 0 <= i + t - radius < maps.shape[1]:
-                    weight, source = window[t], maps[c, i + t - radius]
-                    for j in range(row.size):
-                        row[j] += weight * source[j]
-    return out
+def _add_pair(above, below, weight, out):
+    for j in range(out.size):
+        out[j] += weight * (above[j] + below[j])
 
 
 @njit(cache=True, nogil=True)
 def _ssim_plane(x, y, window, c1, c2):
-    """Mean SSIM of one plane (H, W) float64."""
+    """Mean SSIM of one plane (H, W), row by row through a ring of 11 smoothed rows.
+
+    The four maps are x, y, x^2 + y^2 and xy: SSIM needs only the sum of the two variances.
+    """
     height, width = x.shape
-    maps = np.empty((4, height, width))  # mu_x, mu_y, E[x^2 + y^2], E[xy] before smoothing
-    for i in range(height):
-        for j in range(width):
-            a, b = np.float64(x[i, j]), np.float64(y[i, j])
-            maps[0, i, j] = a
-            maps[1, i, j] = b
-            maps[2, i, j] = a * a + b * b
-            maps[3, i, j] = a * b
-    _smooth_rows(maps, window)
-    smooth = _smooth_columns(maps, window)
+    taps, radius = WINDOW, WINDOW // 2
+    ring = np.zeros((4, taps, width))
+    line = np.zeros((4, width + 2 * radius))
+    row = np.empty((4, width))
     total = 0.0
-    for i in range(height):
+    for i in range(height + radius):
+        slot = i % taps
+        if i < height:
+            for j in range(width):
+                a, b = np.float64(x[i, j]), np.float64(y[i, j])
+                line[0, j + radius] = a
+                line[1, j + radius] = b
+                line[2, j + radius] = a * a + b * b
+                line[3, j + radius] = a * b
+            for c in range(4):
+                _smooth_row(line[c], window, ring[c, slot])
+        else:
+            ring[:, slot] = 0  # below the image
+        centre = i - radius
+        if centre < 0:
+            continue
+        for c in range(4):
+            row[c] = window[radius] * ring[c, centre % taps]
+            for t in range(radius):
+                above, below = (centre + taps + t - radius) % taps, (centre + radius - t) % taps
+                _add_pair(ring[c, above], ring[c, below], window[t], row[c])
         for j in range(width):
-            mu_x, mu_y = smooth[0, i, j], smooth[1, i, j]
+            mu_x, mu_y = row[0, j], row[1, j]
             squares, product = mu_x * mu_x + mu_y * mu_y, mu_x * mu_y
-            variance, covariance = smooth[2, i, j] - squares, smooth[3, i, j] - product
-            total += ((2 * product + c1) * (2 * covariance + c2)) / (
-                (squares + c1) * (variance + c2)
-            )
+            variance, covariance = row[2, j] - squares, row[3, j] - product
+            value = (2 * product + c1) * (2 * covariance + c2)
+            row[0, j] = value / ((squares + c1) * (variance + c2))
+        for j in range(width):  # apart, because the order of a sum is fixed and cannot vectorise
+            total += row[0, j]
     return total / (height * width)
 
 
