@@ -38,10 +38,10 @@ def problems_table(chapters: Mapping[str, str]) -> str:
     table = load_table("I")
     rows = []
     for row in table.rows:
-        ticks = ["yes" if row.values[letter] else "" for letter in table.columns]
-        cells = [f'<span aria-hidden="true">✓</span> {t}' if t else "–" for t in ticks]
+        tick = '<span role="img" aria-label="yes">✓</span>'
+        cells = [tick if row.values[letter] else "–" for letter in table.columns]
         rows.append([html.escape(row.label), *cells, chapters.get(row.label[0], "")])
-    header = ["Solution", *(f"⟨{k}⟩ {PROBLEMS[k]}" for k in table.columns), "In this book"]
+    header = ["Solution", *(f"⟨{k}⟩<br>{PROBLEMS[k]}" for k in table.columns), "In this book"]
     return table_html(header, rows, caption=f"{table.title} (paper, {table.place}).")
 
 

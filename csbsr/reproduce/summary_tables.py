@@ -82,8 +82,9 @@ def verdicts_by_part(results: Mapping[str, Sequence[Result]]) -> str:
         cells = [str(count[word] or "–") for count in (printed, ours) for word in WORDS]
         del cells[3]  # nothing printed is "not run"
         rows.append([part, str(len(claims)), *cells])
+    words = [word.replace("does not ", "does not<br>") for word in WORDS]
     header = (
-        "Part", "Claims", *(f"{word}, printed" for word in WORDS[:3]),
-        *(f"{word}, ours" for word in WORDS),
+        "Part", "Claims", *(f"{word}<br>(printed)" for word in words[:3]),
+        *(f"{word}<br>(ours)" for word in words),
     )  # fmt: skip
     return table_html(header, rows, caption="Verdicts by part of the paper")
