@@ -30,6 +30,7 @@ def build_parser() -> argparse.ArgumentParser:
     run.add_argument("--workers", type=int, default=1, help="threads that prepare batches")
     run.add_argument("--precision", choices=("fp32", "tf32", "bf16"))
     run.add_argument("--compile", action="store_true", help="use torch.compile")
+    run.add_argument("--tensorboard", action="store_true", help="write TensorBoard events as well")
     run.add_argument("--no-pretrained", action="store_true", help="do without ImageNet weights")
 
     book = commands.add_parser("book", help="run every chapter and render the book")
@@ -47,6 +48,9 @@ def build_parser() -> argparse.ArgumentParser:
     _common(figure)
     claims = commands.add_parser("claims", help="check every claim of the paper")
     claims.add_argument("--results", type=Path)
+    claims.add_argument(
+        "--update", action="store_true", help="write today's verdicts to the ledger"
+    )
 
     weights = commands.add_parser("weights", help="convert published checkpoints")
     kinds = weights.add_subparsers(dest="action", required=True, metavar="ACTION")

@@ -21,6 +21,7 @@ from csbsr.metrics import (
     ssim,
 )
 from csbsr.protocol import Protocol
+from csbsr.training.distributed import gather, ranks, share
 
 CENTRELINE_THRESHOLDS = np.arange(1, 10) / 10
 CENTRELINE_TOLERANCE = 4.0
@@ -79,30 +80,31 @@ def evaluate(
     """Measure a model on every image of `source`; images of equal size share a batch.
 
     The blur kernel of an image is a function of (kernel_seed, name), so any two models meet the
-    same degraded images. ValueError for a source without images.
+    same degraded images. Under torchrun each process measures its share and all get the whole
+    evaluation. ValueError for a source without images.
     """
-    names = list(source.names)
-    if not names:
+    if not source.names:
         raise ValueError("there are no test images to evaluate; check the data folder")
-    parts: list[tuple] = []
+    place = ranks()
+    mine = list(share(range(len(source.names)), place))
+    names = [source.names[i] for i in mine]
+    rows: list[tuple] = []
     start = 0
     while start < len(names):
         images, masks = [], []
-        for index in range(start, min(start + batch, len(names))):
+        for index in mine[start : start + batch]:
             image, mask = source.load(index)
             if images and image.shape != images[0].shape:
                 break
             images.append(image)
             masks.append(mask[0])
         chunk = names[start : start + len(images)]
-        parts.append(
-            _measure(model, images, masks, chunk, protocol, kernel_seed, device, thresholds)
-        )
+        rows += _measure(model, images, masks, chunk, protocol, kernel_seed, device, thresholds)
         start += len(images)
         if progress:
             progress(start, len(names))
-    columns = [None if c[0] is None else np.concatenate(c) for c in zip(*parts)]
-    return Evaluation(names, np.asarray(thresholds, np.float64), *columns)
+    columns = [None if c[0] is None else np.stack(c) for c in zip(*gather(rows, place))]
+    return Evaluation(list(source.names), np.asarray(thresholds, np.float64), *columns)
 
 
 def _measure(
@@ -114,7 +116,8 @@ def _measure(
     kernel_seed: int,
     device: torch.device | str,
     thresholds: Sequence[float] | NDArray,
-) -> tuple:
+) -> list[tuple]:
+    """One tuple per image with the fields of `Evaluation` from `iou` on."""
     hr = torch.from_numpy(np.stack(images)).to(device).float().div_(255)  # (B, 3, H, W)
     kernels = torch.stack([kernel_for_image(kernel_seed, n, protocol) for n in names]).to(device)
     out = predict(model, hr, kernels, protocol)
@@ -132,19 +135,21 @@ def _measure(
         fidelity = ssim(out.sr, hr).cpu().numpy()
     if out.kernel is not None:
         estimate = kernel_psnr(out.kernel.float(), kernels).cpu().numpy()
-    share = np.array([mask.mean() for mask in masks])
-    return (
-        curves.iou,
-        curves.hausdorff,
-        halves.hausdorff,
-        curves.mean_surface_distance,
-        np.stack(lines),
-        precision,
-        recall,
-        quality,
-        fidelity,
-        estimate,
-        share,
+    nothing = [None] * len(names)
+    return list(
+        zip(
+            curves.iou,
+            curves.hausdorff,
+            halves.hausdorff,
+            curves.mean_surface_distance,
+            lines,
+            precision,
+            recall,
+            nothing if quality is None else quality,
+            nothing if fidelity is None else fidelity,
+            nothing if estimate is None else estimate,
+            [mask.mean() for mask in masks],
+        )
     )
 
 

@@ -21,7 +21,7 @@ FLOOR = {
     "reproduce": 4,
     "cli": 5,
 }
-BESIDE = {("evaluation", "data"), ("degradation", "protocol"), ("realistic", "degradation")}
+BESIDE = {("evaluation", "training"), ("degradation", "protocol"), ("realistic", "degradation")}
 """Pairs on one floor that may meet, beyond a package's own modules."""
 
 MODULES = sorted(PACKAGE.rglob("*.py"))

@@ -53,6 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
                 "workers": arguments.workers,
                 "precision": arguments.precision,
                 "compile": arguments.compile,
+                "tensorboard": arguments.tensorboard,
                 "pretrained": False if arguments.no_pretrained else None,
             }
         )
@@ -96,6 +97,13 @@ def claims(arguments: argparse.Namespace) -> int:
     """`csbsr claims`: verdicts on every claim, from the paper and from results."""
     from csbsr.reproduce.claims_report import claims_text
 
+    if arguments.update:
+        from csbsr.reproduce.claim_numbers import collect_results
+        from csbsr.reproduce.claims import update_ledger
+
+        changed = update_ledger(collect_results(_results(arguments)))
+        print(f"{len(changed)} verdicts changed: {', '.join(changed) or 'none'}")
+        return 0
     print(claims_text(_results(arguments)))
     return 0
 

@@ -26,6 +26,7 @@ from csbsr.reproduce.results import (
     write_json,
 )
 from csbsr.reproduce.training_plan import Plan, train_experiment
+from csbsr.training.distributed import ranks
 
 Say = Callable[[str], None]
 
@@ -49,6 +50,7 @@ class Request:
     """ImageNet features; None: as the profile says."""
     precision: str | None = None
     compile: bool = False
+    tensorboard: bool = False
 
 
 @dataclass(frozen=True)
@@ -172,6 +174,7 @@ def run_experiment(row: Experiment, context: Context, say: Say, quiet: bool) -> 
         pretrained=profile.pretrained if request.pretrained is None else request.pretrained,
         precision=request.precision or profile.precision,
         compile=request.compile,
+        tensorboard=request.tensorboard,
         quiet=quiet,
     )
     model = train_experiment(row, plan)
@@ -199,6 +202,8 @@ def run_experiment(row: Experiment, context: Context, say: Say, quiet: bool) -> 
         run_card=card
         | {"fingerprint": key, "note": profile.note, "protocol_changes": profile.protocol_changes},
     )
+    if not ranks().writes:
+        return path
     save_panels(path.with_suffix(".jpg"), model, profile, protocol, context.device)
     write_json(path, content)
     return path

@@ -24,6 +24,7 @@ from csbsr.reproduce.profiles import Profile
 from csbsr.reproduce.provenance import code_closure, digest
 from csbsr.reproduce.stages import final_stage, sr_stage, warm_start_stage
 from csbsr.training.config import StageConfig
+from csbsr.training.distributed import ranks
 from csbsr.training.trainer import train
 
 SYNTHETIC_NATURAL = 64
@@ -48,6 +49,11 @@ class Plan:
     precision: str
     compile: bool
     quiet: bool
+    tensorboard: bool = False
+
+    def adapted(self, stage: StageConfig) -> StageConfig:
+        """A step with the precision and compilation that this run asked for."""
+        return replace(stage, precision=self.precision, compile=self.compile)
 
 
 def _seeded(seed: int, make: Callable[[], nn.Module]) -> nn.Module:
@@ -67,7 +73,6 @@ def _train(
     natural: bool = False,
 ) -> Path:
     """Run one step in its own folder (or find it finished there); returns the folder."""
-    stage = replace(stage, precision=plan.precision, compile=plan.compile)
     folder = plan.folder / f"{name}-{key}"
     stream = _stream(stage, plan, natural)
     model.to(plan.device)
@@ -82,6 +87,7 @@ def _train(
         progress="quiet" if plan.quiet else "auto",
         title=name,
         workers=plan.workers,
+        tensorboard=plan.tensorboard,
     )
     return folder
 
@@ -93,8 +99,19 @@ def _stream(stage: StageConfig, plan: Plan, natural: bool) -> CrackStream | Natu
             SYNTHETIC_NATURAL,
             stage.crop or plan.profile.images.synthetic_size,
         )
-        return NaturalStream(source, stage.crop, stage.batch, plan.seed, plan.protocol)
-    return CrackStream(plan.train, stage.crop, stage.batch, plan.seed, plan.protocol)
+        kind: type[NaturalStream] | type[CrackStream] = NaturalStream
+    else:
+        source, kind = plan.train, CrackStream
+    place = ranks()
+    return kind(
+        source,
+        stage.crop,
+        stage.batch,
+        plan.seed,
+        plan.protocol,
+        rank=place.rank,
+        world=place.world,
+    )
 
 
 def trained_sr(row: Experiment, plan: Plan) -> tuple[nn.Module, str]:
@@ -105,7 +122,7 @@ def trained_sr(row: Experiment, plan: Plan) -> tuple[nn.Module, str]:
     for number, step, natural in ((1, profile.step1, True), (2, profile.step2, False)):
         if not step.iterations:
             continue
-        stage = sr_stage(row.sr, step, profile, protocol, natural)
+        stage = plan.adapted(sr_stage(row.sr, step, profile, protocol, natural))
         code = code_closure([*SR_MODULES[row.sr], "csbsr.training.trainer"])
         source = plan.natural if natural else plan.data_hash
         key = digest([key, digest(stage), digest(protocol), source, plan.seed, code])
@@ -124,7 +141,7 @@ def started_segmentation(row: Experiment, plan: Plan) -> tuple[nn.Module, str]:
     )
     if not profile.warm_start.iterations:
         return network, ""
-    stage = warm_start_stage(profile, protocol)
+    stage = plan.adapted(warm_start_stage(profile, protocol))
     code = code_closure([*SEGMENTATION_MODULES[row.segmentation], "csbsr.training.trainer"])
     key = digest([digest(stage), digest(protocol), plan.data_hash, plan.seed, code])
     _train(Joint(None, network), stage, plan, f"start-{row.segmentation}", key)
@@ -149,7 +166,7 @@ def train_experiment(row: Experiment, plan: Plan) -> nn.Module:
         sr, key = trained_sr(row, plan) if row.sr else (None, "")
         segmentation, start_key = started_segmentation(row, plan)
         model, start = Joint(sr, segmentation), key + start_key
-    stage = final_stage(row, profile, protocol)
+    stage = plan.adapted(final_stage(row, profile, protocol))
     code = code_closure(training_modules_of(row))
     key = digest([start, digest(row), digest(stage), digest(protocol), plan.data_hash, code])
     _train(model, stage, plan, row.id, key)
