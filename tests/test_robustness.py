@@ -1,7 +1,6 @@
 """Sec. IV-C with numbers: the fixed threshold, the choice of walls, files, tables, pictures."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -130,14 +129,15 @@ def test_result_is_written_once_and_kept(stand_ins: list[str], tmp_path: Path) -
 def test_changed_degradation_makes_it_stale(
     stand_ins: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    context, _ = robustness.plan_of(Request(results=tmp_path / "results"))
-    before = robustness.robustness_key(context)
+    content = robustness.read_robustness(
+        robustness.run_robustness(Request(results=tmp_path / "results"))
+    )
+    assert not robustness.is_robustness_stale(content)
     monkeypatch.setattr(robustness, "STRENGTHS", {"motion": (1.0, 2.0, 3.0)})
-    assert robustness.robustness_key(context) != before
+    assert robustness.is_robustness_stale(content)
     monkeypatch.undo()
-    assert robustness.robustness_key(context) == before
-    other = replace(context, protocol=PAPER.but(antialias=False))
-    assert robustness.robustness_key(other) != before
+    for change in ({"profile": "quick"}, {"seed": 1}, {"profile": "unheard-of"}):
+        assert robustness.is_robustness_stale(content | change)
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"schema": 1}'])
@@ -187,6 +187,7 @@ def test_chapter_marks_smoke_and_prefers_a_real_result(
     assert page.tables().index("csbsr-table") < page.tables().index("smoke run, not a result")
     assert page.reading().count("<li>") == len(MODELS) - 1
     assert "quick/walls/robustness/seed3.json" in page.cards()
+    assert "stale" in page.cards(), "a smoke file under the name of another run"
 
 
 def test_table_shows_fixed_and_best_threshold() -> None:

@@ -24,6 +24,7 @@ STYLE = (
     "<style>.api dt{margin-top:1rem;font-weight:400}.api dt code{overflow-wrap:anywhere;"
     "white-space:normal}.api dd{margin-left:1.1rem;overflow-wrap:anywhere}.api h4{"
     "overflow-wrap:anywhere;margin-top:2rem}.api summary{cursor:pointer}"
+    ".api h4 code{overflow-wrap:anywhere;white-space:normal}"
     ".api ul{columns:15rem;padding-left:1.1rem;overflow-wrap:anywhere}</style>"
 )
 

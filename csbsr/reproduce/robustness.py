@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import nn
 
+from csbsr.protocol import Protocol
 from csbsr.realistic import STRENGTHS
 from csbsr.reproduce.experiments import experiment
-from csbsr.reproduce.profiles import Profile
+from csbsr.reproduce.profiles import Profile, load_profile
 from csbsr.reproduce.provenance import code_closure, digest, run_card
 from csbsr.reproduce.results import rounded, write_json
 from csbsr.reproduce.robustness_scores import (
@@ -111,15 +112,24 @@ def find_robustness(results: Path, profiles: Sequence[str], data: str | None = N
     return []
 
 
-def robustness_key(context: Context) -> str:
+def robustness_key(profile: Profile, protocol: Protocol, seed: int, data_hash: str) -> str:
     """Hash of all that decides the numbers: the models, the walls, the degradations, the code."""
-    profile, protocol, seed = context.profile, context.protocol, context.request.seed
-    models = [
-        fingerprint(experiment(n), profile, protocol, seed, context.data_hash) for n in MODELS
-    ]
+    models = [fingerprint(experiment(n), profile, protocol, seed, data_hash) for n in MODELS]
     code = code_closure(["csbsr.reproduce.robustness_scores"])
     rule = [SCHEMA, MODELS, CONDITIONS, PICTURE, FEWEST, MOST, SEED]
     return digest([rule, models, dict(STRENGTHS), code])
+
+
+def is_robustness_stale(content: dict) -> bool:
+    """Whether today's code, profile or experiments would give a result other numbers."""
+    card = content["run_card"]
+    try:
+        profile = load_profile(content["profile"])
+        protocol = profile.protocol(card["protocol"])
+        key = robustness_key(profile, protocol, content["seed"], card["data_hash"])
+    except (KeyError, ValueError):
+        return True
+    return key != card.get("fingerprint")
 
 
 def chosen_walls(content: dict) -> list[int]:
@@ -136,7 +146,8 @@ def run_robustness(request: Request, say: Callable[[str], None] = lambda line: N
     Models come from the finished folders of their experiments; those not yet trained are trained.
     """
     context, plan = plan_of(request)
-    path, key = robustness_path(request), robustness_key(context)
+    path = robustness_path(request)
+    key = robustness_key(context.profile, context.protocol, request.seed, context.data_hash)
     if path.exists() and path.with_suffix(".png").exists():
         try:
             if read_robustness(path)["run_card"]["fingerprint"] == key:

@@ -19,6 +19,7 @@ from csbsr.reproduce.robustness import (
     PICTURED,
     chosen_walls,
     find_robustness,
+    is_robustness_stale,
     measured_walls,
     read_robustness,
     run_robustness,
@@ -203,5 +204,7 @@ class Robustness:
             cards.append(run_card_html(card, note=card.get("note", "")))
             if not self.smoke:
                 link = "/".join(path.parts[-5:])
-                cards.append(f'<p><a href="../_static/{html.escape(link)}">JSON</a></p>')
+                stale = ' <span class="origin origin-stale">stale</span>'
+                mark = stale if is_robustness_stale(content) else ""
+                cards.append(f'<p><a href="../_static/{html.escape(link)}">JSON</a>{mark}</p>')
         return "".join(cards)
