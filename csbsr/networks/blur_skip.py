@@ -1,4 +1,4 @@
-"""The blur skip (Sec. III-A): the estimated blur kernel modulates the segmentation features."""
+"""The blur skip (Sec. III-D): the estimated blur kernel modulates the segmentation features."""
 
 from torch import Tensor, nn
 from torch.nn import functional as F

@@ -131,7 +131,7 @@ class SFTBranch(nn.Module):
 class SFT(nn.Module):
     """Spatial feature transform by a spatially constant condition: F * sigmoid(scale) + shift.
 
-    The modified SFT of the paper (Sec. III-A) sees the features beside the condition; the
+    The modified SFT of the paper (Sec. III-D) sees the features beside the condition; the
     original one sees the condition alone. `plain` computes the full-size constant maps, for
     comparison. Hidden layers are as wide as the input unless `hidden` says otherwise.
     """

@@ -138,7 +138,7 @@ class SideOutput(nn.Module):
 
 
 class CrackFormer(nn.Module):
-    """Crack segmentation by CrackFormer (Sec. IV-D, Table II). Not pre-trained.
+    """Crack segmentation by CrackFormer (Sec. IV-B-1, Table II). Not pre-trained.
 
     Five scales down and up as in SegNet, with side outputs at each. `width` (64) scales every layer
     and must be divisible by 16. `repeat_second` keeps a defect of the released encoder: at

@@ -47,7 +47,7 @@ class UpResidual(nn.Module):
 
 
 class DSRL(nn.Module):
-    """Dual super-resolution learning on DeepLabV3+ with ResNet-101 (Sec. IV-C, Table II).
+    """Dual super-resolution learning on DeepLabV3+ with ResNet-101 (Sec. IV-B-1, Table II).
 
     LR images (B, 3, H, W), in [0, 1] and not normalised -> `DSRLOutput` at `scale` (2 or 4) times
     the sides. `width` (64) scales every layer and must be divisible by 4. `pretrained` loads the

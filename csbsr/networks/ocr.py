@@ -60,7 +60,7 @@ class ObjectContext(nn.Module):
 
 
 class HRNetOCR(nn.Module):
-    """Crack segmentation by HRNet-W48 + OCR (Sec. IV-D, Table II).
+    """Crack segmentation by HRNet-W48 + OCR (Sec. IV-B-1, Table II).
 
     `width` (48) scales every layer: 15 width channels leave HRNet, 32/3 width enter the context.
     Images (B, 3, H, W) -> prob (B, 1, H, W) and aux (B, 1, H, W), the coarse prediction that OCR

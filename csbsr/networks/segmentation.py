@@ -31,7 +31,7 @@ def resize(maps: Tensor, size: tuple[int, int], align_corners: bool = False) -> 
 
 
 def apply_blur_skip(blur_skip: nn.Module | None, features: Tensor, kernel: Tensor | None) -> Tensor:
-    """Return blur_skip(features, kernel), or the features if there is no skip (Sec. III-A).
+    """Return blur_skip(features, kernel), or the features if there is no skip (Sec. III-D).
 
     Features (B, C, H, W); kernel (B, 441) or any form that `BlurSkip` understands, ignored by a
     network without a blur skip. ValueError when there is a skip and no kernel.

@@ -30,7 +30,7 @@ def conv_block(channels: Sequence[int]) -> nn.Sequential:
 
 
 class SegNet(nn.Module):
-    """Crack segmentation by SegNet, as in SrcNet (Sec. IV-C).
+    """Crack segmentation by SegNet, as in SrcNet (Sec. IV-B-1).
 
     Thirteen convolutions down and thirteen up; the decoder puts each value back where max pooling
     took it from and has no other connection to the encoder. Not pre-trained. `width` (64) scales

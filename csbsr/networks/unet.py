@@ -34,7 +34,7 @@ class DecoderBlock(nn.Module):
 
 
 class UNet16(nn.Module):
-    """Crack segmentation by a U-Net whose encoder is VGG-16 (Sec. IV-D, Table II).
+    """Crack segmentation by a U-Net whose encoder is VGG-16 (Sec. IV-B-1, Table II).
 
     The centre block takes the fifth VGG block's features directly, without a pooling of its own.
     `width` (64) scales every layer and must be even; `upsampling` is "pixel_shuffle" (the paper's
