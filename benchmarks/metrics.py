@@ -7,11 +7,13 @@ per threshold against `threshold_curves` (median of the repeats), with a count o
 differ. The maps hold one crack found a few pixels off, one missed and one invented: "soft" is
 blurred, "sharp" saturated like a trained network's, "noisy" has noise in every pixel. Then the IoU
 curve against the comparison broadcast over all thresholds, SSIM against the 2-D convolution, and
-`evaluate_batch` with two threads against one, in wall time.
+`evaluate_batch` with two threads against one, in wall time: meaningful only where the load, which
+is recorded beside it, is well below the number of cores.
 """
 
 import argparse
 import json
+import os
 import statistics
 import time
 import warnings
@@ -173,7 +175,7 @@ def main() -> None:
     batch = tuple(zip(*maps))
     one = seconds(lambda: evaluate_batch(*batch, threads=1), 5, time.perf_counter)
     two = seconds(lambda: evaluate_batch(*batch, threads=2), 5, time.perf_counter)
-    result["two_threads"] = {"ratio": round(one / two, 2)}
+    result["two_threads"] = {"ratio": round(one / two, 2), "load": round(os.getloadavg()[0], 1)}
     for name in ("iou", "ssim", "two_threads"):
         print(name, result[name])
     path = Path(__file__).parent / "results" / "metrics.json"
