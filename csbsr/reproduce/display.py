@@ -52,8 +52,8 @@ def smoke_note(smoke: bool) -> str:
     return ' <span class="origin origin-smoke">smoke run, not a result</span>' if smoke else ""
 
 
-def run_card_html(card: Mapping[str, object], note: str = "") -> str:
-    """A fold-out list of where a number comes from."""
+def run_card_html(card: Mapping[str, object], note: str = "", link: str = "") -> str:
+    """A fold-out list of where a number comes from, with a link to its JSON if there is one."""
     commit = card.get("commit") or {}
     libraries = card.get("libraries") or {}
     dirty = " (with local changes)" if commit.get("dirty") else ""
@@ -70,7 +70,8 @@ def run_card_html(card: Mapping[str, object], note: str = "") -> str:
     body = "".join(
         f"<dt>{html.escape(name)}</dt><dd>{html.escape(str(value))}</dd>" for name, value in rows
     )
-    lead = f"{html.escape(note)} " if note else ""
+    source = f' (<a href="{html.escape(link)}">JSON</a>)' if link else ""
+    lead = f"<p>{html.escape(note)}{source}</p>" if note or link else ""
     summary = f"Run card: {card.get('profile')}, seed {card.get('seed')}"
     return (
         f'<details class="run-card"><summary>{html.escape(summary)}</summary>'

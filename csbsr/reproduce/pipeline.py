@@ -186,10 +186,9 @@ def stage(request: BookRequest) -> str:
         shutil.copy2(request.root / name, staging / name)
     shutil.rmtree(staging / "book", ignore_errors=True)
     shutil.copytree(request.root / "book", staging / "book")
-    for path in (request.root / "results").rglob("*.json"):
-        if "smoke" in path.parts:
-            continue
-        target = staging / "book" / "_static" / path.relative_to(request.root)
+    results = request.results or request.root / "results"
+    for path in results.rglob("*.json"):
+        target = staging / "book" / "_static" / "results" / path.relative_to(results)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(path, target)
     files = [p for p in staging.rglob("*") if p.is_file() and ".failed" not in p.name]
