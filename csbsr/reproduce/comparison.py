@@ -23,6 +23,7 @@ from csbsr.reproduce.profiles import load_profile
 from csbsr.reproduce.results import ResultFile, find_results
 from csbsr.reproduce.tables import (
     experiments_of,
+    json_link,
     measured,
     paper_table_html,
     shown_value,
@@ -231,5 +232,6 @@ class Comparison:
         cards = []
         for name in experiments_of(self.number):
             for result in shown.get(name, ()):
-                cards.append(run_card_html(result.content["run_card"], note=name))
+                card = result.content["run_card"]
+                cards.append(run_card_html(card, note=name, link=json_link(result)))
         return "".join(cards)

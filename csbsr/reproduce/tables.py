@@ -5,6 +5,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import mean, stdev
+from urllib.parse import quote
 
 from csbsr.reproduce.display import smoke_note, table_html
 from csbsr.reproduce.paper import METRICS, Row, Table, load_table
@@ -112,15 +113,16 @@ def _cell_html(cell: Cell, metric: str, bold_paper: bool, best_ours: bool) -> st
     return "".join(lines)
 
 
+def json_link(result: ResultFile, base: str = "../_static") -> str:
+    """Address of a result's JSON in the rendered book."""
+    return "/".join((base, "results", *map(quote, result.path.parts[-3:])))
+
+
 def _link(results: Sequence[ResultFile], base: str) -> str:
     links = []
     for result in results:
-        parts = result.path.parts
-        relative = (
-            "/".join(parts[parts.index("results") :]) if "results" in parts else result.path.name
-        )
         stale = ' <span class="origin origin-stale">stale</span>' if is_stale(result) else ""
-        links.append(f'<a href="{base}/{relative}">seed {result.seed}</a>{stale}')
+        links.append(f'<a href="{json_link(result, base)}">seed {result.seed}</a>{stale}')
     return ", ".join(links)
 
 
