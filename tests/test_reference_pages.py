@@ -158,6 +158,12 @@ def test_benchmarks_of_any_form_are_shown(tmp_path: Path) -> None:
     assert '<th scope="row">ratio, x / y</th><td>2.5</td>' in text
     assert "1,200" in text
     assert "True" not in text
+    records = {"networks": {"a": {"gmacs": 1.25, "seconds": None}, "b": {"gmacs": 3, "note": "x"}}}
+    (tmp_path / "two.json").write_text(json.dumps(records))
+    text = reference_pages.benchmark_tables(tmp_path)
+    checked(text)
+    assert '<th scope="row">a</th><td>1.25</td><td>–</td><td>–</td>' in text
+    assert '<th scope="row">b</th><td>3</td><td>–</td><td>x</td>' in text
 
 
 def test_chapter_times_come_from_executed_notebooks(tmp_path: Path) -> None:

@@ -139,6 +139,23 @@ def _numbers(value: object, path: str = "") -> Iterator[tuple[str, str]]:
         yield path, f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
 
 
+def _shown(value: object) -> str:
+    if value is None:
+        return "–"
+    return next((text for _, text in _numbers(value)), html.escape(str(value)))
+
+
+def _matrix(title: str, records: dict[str, dict]) -> str:
+    """Records of the same kind as one table, a row for each."""
+    columns = list(dict.fromkeys(key for record in records.values() for key in record))
+    rows = [
+        [html.escape(name), *(_shown(record.get(key)) for key in columns)]
+        for name, record in records.items()
+    ]
+    header = ["", *(html.escape(key.replace("_", " ")) for key in columns)]
+    return table_html(header, rows, caption=title)
+
+
 def benchmark_tables(folder: Path) -> str:
     """Every number of every benchmark JSON in a folder; says so when there is none."""
     tables = []
@@ -147,11 +164,19 @@ def benchmark_tables(folder: Path) -> str:
             content = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, json.JSONDecodeError):
             continue
-        rows = [[html.escape(name), value] for name, value in _numbers(content)]
-        what = content.get("what", path.stem) if isinstance(content, dict) else path.stem
-        caption = f"benchmarks/results/{path.name}: {what}"
+        if not isinstance(content, dict):
+            continue
+        title = f"{path.name}: {content.get('what', path.stem)}"
+        alone = {}
+        for key, value in content.items():
+            inner = list(value.values()) if isinstance(value, dict) else []
+            if inner and all(isinstance(record, dict) for record in inner):
+                tables.append(_matrix(f"{title}, {key}", value))
+            else:
+                alone[key] = value
+        rows = [[html.escape(name), value] for name, value in _numbers(alone)]
         if rows:
-            tables.append(table_html(["measured", "value"], rows, caption=caption))
+            tables.append(table_html(["measured", "value"], rows, caption=title))
     return "".join(tables) or "<p>No benchmark has been run in this checkout.</p>"
 
 

@@ -183,8 +183,9 @@ class Robustness:
             return
         models = trained_models(PICTURED, self.request)
         limits = {name: self.run["models"][name]["thresholds"]["IoU"] for name in PICTURED}
+        mark = WATERMARK if self.chapter.smoke else ""
         self.chapter.show(
-            photograph_figure(self.photos, models, limits),
+            photograph_figure(self.photos, models, limits, mark),
             label="photographs",
             caption=(
                 "Rule: the first four photographs of the folder by name, taken as LR images. Red: "

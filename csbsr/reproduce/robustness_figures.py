@@ -73,17 +73,16 @@ def robustness_table(contents: Sequence[dict], metric: str, best: str | None) ->
                 text += f" ({other:.{digits}f})"
             cells.append(f'<span class="value ours">{text}</span>')
         rows.append(cells)
-    seeds = len(contents)
+    seeds, walls = len(contents), len(contents[0]["walls"]["names"])
     meaning = {
         "IoU": "IoU at the threshold that is best without degradation, in brackets IoU_max",
         "HD95": "HD95 in pixels at the threshold that is best without degradation, in brackets "
         "HD95_min",
         "AIU": "AIU, the mean IoU over 99 thresholds",
     }[metric]
-    walls = len(contents[0]["walls"]["names"])
     caption = (
-        f"{meaning}. Mean over {walls} synthetic walls and {seeds} seed{'s' * (seeds > 1)}; "
-        f"bold: {'lowest' if pick is min else 'highest'} of the row."
+        f"{meaning}. Mean over {walls} synthetic walls, {seeds} seed{'s' * (seeds > 1)}; bold: "
+        f"{'lowest' if pick is min else 'highest'} of the row."
     )
     header = ["Degradation", *(html.escape(experiment(m).title) for m in models)]
     return table_html(header, rows, caption=caption)
@@ -93,12 +92,8 @@ def robustness_tables(contents: Sequence[dict], smoke: bool) -> str:
     """The three tables; a smoke run's are folded away and marked."""
     pairs = (("IoU", "IoU_max"), ("HD95", "HD95_min"), ("AIU", None))
     text = "".join(robustness_table(contents, metric, best) for metric, best in pairs)
-    if not smoke:
-        return text
-    return (
-        f'<details class="smoke-values"><summary>Smoke values{smoke_note(True)}</summary>'
-        f"{text}</details>"
-    )
+    summary = f"<summary>Smoke values{smoke_note(True)}</summary>"
+    return f'<details class="smoke-values">{summary}{text}</details>' if smoke else text
 
 
 def strength_figure(contents: Sequence[dict], watermark: str = "") -> Figure:
@@ -218,7 +213,11 @@ def conditions_figure(
 
 
 def photograph_figure(
-    folder: Path, models: Mapping[str, nn.Module], limits: Mapping[str, float], most: int = 4
+    folder: Path,
+    models: Mapping[str, nn.Module],
+    limits: Mapping[str, float],
+    mark: str = "",
+    most: int = 4,
 ) -> Figure:
     """The first photographs of a folder by name, with the cracks each model finds in red.
 
@@ -236,12 +235,13 @@ def photograph_figure(
         _show(axes[0], picture, "photograph" if line == 0 else "")
         for column, (name, model) in enumerate(models.items(), start=1):
             seen = segment_photograph(model, image)
-            h, w = picture.shape[:2]
-            found = (seen.prob[0] > limits[name]).reshape(h, 4, w, 4).amax((1, 3))  # (h, w)
-            title = experiment(name).title if line == 0 else ""
-            _show(axes[column], overlay(picture, found.numpy()), title)
+            found = seen.prob[0] > limits[name]  # (4h, 4w)
+            found = found.unflatten(0, (-1, 4)).unflatten(2, (-1, 4)).amax((1, 3))  # (h, w)
+            top = experiment(name).title if line == 0 else ""
+            _show(axes[column], overlay(picture, found.numpy()), top)
         axes[-1].set_axis_off()
         if seen.kernel is not None:
             axes[-1].imshow(seen.kernel[0].numpy(), cmap="magma")
             axes[-1].set_title("estimated blur" if line == 0 else "", fontsize=8.5)
+    _stamp(figure, mark)
     return figure
