@@ -10,6 +10,7 @@ from pathlib import Path
 from csbsr.reproduce.pipeline import BookRequest, build_site, execute, run_notebooks
 from csbsr.reproduce.provenance import repository_root
 from csbsr.reproduce.results import find_results
+from csbsr.reproduce.robustness import is_robustness_stale, read_robustness, run_robustness
 from csbsr.reproduce.run import Request, is_stale, run_experiments
 from csbsr.reproduce.tables import experiments_of
 
@@ -32,6 +33,10 @@ def stale_results(results: Path) -> list[str]:
     for profile in ("quick", "paper", "authors"):
         for runs in find_results(results, profile).values():
             found += [str(r.path.relative_to(results)) for r in runs if is_stale(r)]
+    for path in sorted(results.glob("*/*/robustness/seed*.json")):
+        kept = "smoke" not in path.relative_to(results).parts
+        if kept and is_robustness_stale(read_robustness(path)):
+            found.append(str(path.relative_to(results)))
     return found
 
 
@@ -48,6 +53,7 @@ def build_book(request: Request, *, jobs: int = 2, release: bool = False, say: S
             f"{len(stale)} results are stale, first {stale[0]}; run them again before a release"
         )
     run_experiments(all_experiments(), request, say=say, quiet=True)
+    run_robustness(request, say)
     results = request.results if request.results != root / "results" else None
     book = BookRequest(
         root, request.profile, request.seed, request.data, results=results, jobs=jobs
