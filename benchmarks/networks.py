@@ -106,7 +106,11 @@ def main(names: list[str]) -> None:
         released = row["gmacs_released"] or "-"
         cells = (f"{row['parameters']:,}", row["gmacs"], released, row["seconds"], row["peak_mib"])
         print(f"{name:34}" + "".join(f"{cell:>12}" for cell in cells), flush=True)
-        machine = {"cpu": platform.processor(), "torch": torch.__version__, "threads": 1}
+        machine = {
+            "cpu": platform.processor() or platform.machine(),
+            "torch": torch.__version__,
+            "threads": 1,
+        }
         ordered = {key: known[key] for key in NETWORKS if key in known}
         RESULT.write_text(json.dumps({"machine": machine, "networks": ordered}, indent=2) + "\n")
 
