@@ -119,7 +119,8 @@ def test_committed_notebooks_are_thin_and_without_outputs(path: Path) -> None:
             assert not cell.outputs
             assert cell.execution_count is None
             tree = ast.parse(cell.source)
-            assert len(tree.body) <= 8, "logic belongs into the package"
+            statements = [n for n in tree.body if not isinstance(n, ast.Import | ast.ImportFrom)]
+            assert len(statements) <= 8, "logic belongs into the package"
             assert not any(isinstance(n, ast.FunctionDef | ast.While) for n in ast.walk(tree))
     assert "run_card()" in book.cells[-1].source
 

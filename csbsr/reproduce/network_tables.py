@@ -7,6 +7,7 @@ import html
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -14,6 +15,8 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from csbsr.networks.blocks import parameter_count
+from csbsr.networks.blur_skip import BlurSkip
+from csbsr.networks.pspnet import PSPNet
 from csbsr.reproduce.display import table_html
 
 LR, HR = 112, 448
@@ -103,6 +106,26 @@ def shape_table(counted: Count, names: Sequence[str], caption: str) -> str:
     rows.append(["all", "", f"{counted.parameters:,}", f"{counted.macs / 1e9:,.1f}"])
     header = ("Part", "Output", "Parameters", "GMACs")
     return table_html(header, rows, caption=caption)
+
+
+def blur_skip_rows() -> list[tuple[str, Count, Count | None, str]]:
+    """Rows of `cost_table` for PSPNet without a blur skip and with either SFT."""
+
+    def with_skip(modified: bool, plain: bool) -> PSPNet:
+        return PSPNet("resnet34", blur_skip=BlurSkip(modified=modified, plain=plain))
+
+    rows: list[tuple[str, Count, Count | None, str]] = [
+        ("PSPNet", count(partial(PSPNet, "resnet34"), HR), None, "ResNet-34, as released")
+    ]
+    for name, modified, remark in (
+        ("with blur skip", True, "the paper's"),
+        ("with blur skip, original SFT", False, "sees the kernel alone"),
+    ):
+        ours, plain = (
+            count(partial(with_skip, modified, p), HR, kernel=True) for p in (False, True)
+        )
+        rows.append((name, ours, plain, remark))
+    return rows
 
 
 def cost_table(
