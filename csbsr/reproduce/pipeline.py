@@ -197,11 +197,12 @@ def stage(request: BookRequest) -> str:
 
 def render(request: BookRequest) -> None:
     """Build the HTML; any warning is an error (ValueError with Jupyter Book's last lines)."""
-    command = [sys.executable, "-m", "jupyter_book.cli.main", "build", str(request.staging)]
+    run_cli = "import sys; from jupyter_book.cli.main import main; sys.exit(main())"
+    command = [sys.executable, "-c", run_cli, "build", str(request.staging)]
     command += ["--path-output", str(request.root), "-W", "-n", "--keep-going", "-q"]
     environment = os.environ | {"PYTHONWARNINGS": "ignore"}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
-    if done.returncode:
+    if done.returncode or not (request.build / "html" / "index.html").exists():
         lines = [*done.stdout.splitlines(), *done.stderr.splitlines()]
         shown = [line for line in lines if "WARNING" in line or "ERROR" in line] or lines[-15:]
         raise ValueError("jupyter-book refused the book:\n" + "\n".join(shown[:30]))
