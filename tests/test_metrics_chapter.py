@@ -44,7 +44,7 @@ def test_figures_and_tables_can_be_made(prediction: tuple[np.ndarray, np.ndarray
         metric_tables.kernel_psnr_table(20),
         metric_tables.fidelity_table(example_crack(size=64, seed=1).image),
     )
-    assert all("<caption>" in t and "nan" not in t for t in tables)
+    assert all("<figcaption>" in t and "nan" not in t for t in tables)
 
 
 def test_slider_holds_the_masks_of_every_threshold(prediction) -> None:

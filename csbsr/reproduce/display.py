@@ -89,9 +89,10 @@ def table_html(
         cells = [f'<th scope="row">{cell}</th>' for cell in row[:row_headers]]
         cells += [f"<td>{cell}</td>" for cell in row[row_headers:]]
         lines.append(f"<tr>{''.join(cells)}</tr>")
+    text = html.escape(caption)  # outside what scrolls, so that a phone shows all of it
     return (
-        '<div class="table-scroll" tabindex="0" role="region" '
-        f'aria-label="{html.escape(caption)}"><table class="csbsr-table">'
-        f"<caption>{html.escape(caption)}</caption>"
-        f"<thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table></div>"
+        f'<figure class="table-figure"><figcaption>{text}</figcaption>'
+        f'<div class="table-scroll" tabindex="0" role="region" aria-label="{text}">'
+        f'<table class="csbsr-table"><thead><tr>{head}</tr></thead>'
+        f"<tbody>{''.join(lines)}</tbody></table></div></figure>"
     )

@@ -72,12 +72,12 @@ def gate(path: Path) -> None:
 
 
 def polish(path: Path) -> None:
-    """Hide the parameter cells and drop machine paths from an executed notebook."""
+    """Drop parameter cells (the run card names them) and machine paths from a page."""
     notebook = nbformat.read(path, as_version=4)
     for cell in notebook.cells:
         tags = cell.metadata.setdefault("tags", [])
-        if any(tag in tags for tag in HIDDEN_TAGS) and "hide-input" not in tags:
-            tags.append("hide-input")
+        if any(tag in tags for tag in HIDDEN_TAGS) and "remove-input" not in tags:
+            tags.append("remove-input")
     record = notebook.metadata.get("papermill", {})
     for key in ("input_path", "output_path", "environment_variables", "parameters"):
         record.pop(key, None)
