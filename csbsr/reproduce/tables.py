@@ -140,9 +140,8 @@ def paper_table_html(
             bold = row.experiment in table.best(metric, block=row.block)
             best = best_of_ours(table, ours, metric, row.block) == row.experiment
             line.append(_cell_html(found[metric], metric, bold, best))
-        rows.append(
-            [*line, html.escape(verdict(row, ours)), _link(ours.get(row.experiment, ()), link_base)]
-        )
+        words = f'<span class="words">{html.escape(verdict(row, ours))}</span>'
+        rows.append([*line, words, _link(ours.get(row.experiment, ()), link_base)])
     note = "first line: paper; second, where somebody supplied them: authors' weights; last: ours"
     caption = f"Table {number}. {table.title}. Each cell, {note}. Bold: best, computed."
     return table_html(header, rows, caption=caption)
