@@ -33,8 +33,10 @@ NAMES = (
 
 
 AMPLIFYING = {"crackformer", "dsrl", "dsrl_x4"}
-"""Networks whose random weights amplify rounding beyond 1e-5, so that the number of threads alone
-moves their outputs (with two threads or more DSRL equals the authors' numbers bit by bit)."""
+"""Networks whose random weights amplify rounding beyond 1e-5, so that the last bit of a matrix
+product moves their outputs. With two threads DSRL equals the authors' numbers bit by bit, and so
+does CrackFormer where MKL runs its Intel kernels; on other processors or thread counts CrackFormer
+is off by about 1e-4 (prob) and 6e-4 (aux), as far as the golden numbers are from float64."""
 
 
 def tensors(state: dict[str, np.ndarray]) -> dict[str, torch.Tensor]:

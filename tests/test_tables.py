@@ -86,7 +86,7 @@ def test_cells_hold_all_voices_and_stale_results_are_marked(results: Path) -> No
 def test_a_verdict_names_difference_size_and_seeds(results: Path) -> None:
     ours = find_results(results, "quick")
     row = load_table("II").row("csbsr-pspnet")
-    assert verdict(row, ours) == "IoU_max 0.063 below the paper (reduced size, 2 seeds)"
+    assert verdict(row, ours) == "IoU_max 0.063 below the paper; reduced size, 2 seeds"
 
 
 def test_a_release_with_stale_results_is_refused(results: Path) -> None:

@@ -81,7 +81,7 @@ def verdict(row: Row, ours: Results) -> str:
     profile = results[0].content["profile"]
     size = "the paper's size" if profile == "paper" else "reduced size"
     seeds = "1 seed" if value.seeds == 1 else f"{value.seeds} seeds"
-    return f"IoU_max {abs(difference):.3f} {side} the paper ({size}, {seeds})"
+    return f"IoU_max {abs(difference):.3f} {side} the paper; {size}, {seeds}"
 
 
 def shown_value(value: Measured, metric: str) -> str:
@@ -122,7 +122,7 @@ def _link(results: Sequence[ResultFile], base: str) -> str:
     links = []
     for result in results:
         stale = ' <span class="origin origin-stale">stale</span>' if is_stale(result) else ""
-        links.append(f'<a href="{json_link(result, base)}">seed {result.seed}</a>{stale}')
+        links.append(f'<a href="{json_link(result, base)}">JSON, seed {result.seed}</a>{stale}')
     return ", ".join(links)
 
 
@@ -131,7 +131,7 @@ def paper_table_html(
 ) -> str:
     """Table `number` ("II".."VI") as HTML with three values per cell and a verdict per row."""
     table = load_table(number)
-    header = ["Row", *(html.escape(METRICS[m].label) for m in table.columns), "Ours says", "JSON"]
+    header = ["Row", *(html.escape(METRICS[m].label) for m in table.columns), "Ours says"]
     rows = []
     for row in table.rows:
         found = cells(row, table, authors, ours)
@@ -141,7 +141,7 @@ def paper_table_html(
             best = best_of_ours(table, ours, metric, row.block) == row.experiment
             line.append(_cell_html(found[metric], metric, bold, best))
         words = f'<span class="words">{html.escape(verdict(row, ours))}</span>'
-        rows.append([*line, words, _link(ours.get(row.experiment, ()), link_base)])
+        rows.append([*line, words + _link(ours.get(row.experiment, ()), link_base)])
     note = "first line: paper; second, where somebody supplied them: authors' weights; last: ours"
     caption = f"Table {number}. {table.title}. Each cell, {note}. Bold: best, computed."
     return table_html(header, rows, caption=caption)
