@@ -38,10 +38,9 @@ def build_parser() -> argparse.ArgumentParser:
     book.add_argument("--jobs", type=int, default=2, help="notebooks executed side by side")
     book.add_argument("--release", action="store_true", help="refuse stale results")
 
-    for name, helps in (("table", "print a table of the paper beside ours"),):
-        table = commands.add_parser(name, help=helps)
-        table.add_argument("number", help="II, III, IV, V or VI")
-        _common(table)
+    table = commands.add_parser("table", help="print a table of the paper beside ours")
+    table.add_argument("number", help="II, III, IV, V or VI")
+    _common(table)
     figure = commands.add_parser("figure", help="regenerate a figure as PNG")
     figure.add_argument("number", type=int, help="1 to 16")
     figure.add_argument("--output", type=Path, default=Path("figures"))
@@ -81,21 +80,17 @@ def _dispatch(arguments: argparse.Namespace) -> int:
     # Commands are imported when they are used: `csbsr --help` must not wait for torch.
     from csbsr.reproduce import commands
 
-    if arguments.command == "run":
-        return commands.run(arguments)
-    if arguments.command == "book":
-        return commands.book(arguments)
-    if arguments.command == "table":
-        return commands.table(arguments)
-    if arguments.command == "figure":
-        return commands.figure(arguments)
-    if arguments.command == "claims":
-        return commands.claims(arguments)
-    if arguments.command == "weights":
-        return commands.import_weights(arguments)
-    if arguments.command == "evaluate":
-        return commands.evaluate_weights(arguments)
-    return commands.segment(arguments)
+    handlers = {
+        "run": commands.run,
+        "book": commands.book,
+        "table": commands.table,
+        "figure": commands.figure,
+        "claims": commands.claims,
+        "weights": commands.import_weights,
+        "evaluate": commands.evaluate_weights,
+        "segment": commands.segment,
+    }
+    return handlers[arguments.command](arguments)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
