@@ -20,6 +20,7 @@ from csbsr.training.distributed import Ranks, agree, gather, process_group, rank
 from csbsr.training.guards import NotFinite, Stopped
 from csbsr.training.log import read_log
 from csbsr.training.loop import Run
+from csbsr.training.shared_layers import share_layers
 from csbsr.training.trainer import train
 
 
@@ -41,14 +42,12 @@ class Poisoned(Cracks):
 
 def build(kind):
     if kind == "tiny":
-        model = tiny(dropout=0.0)
+        model = tiny(dropout=0.3)
     else:
         torch.manual_seed(0)
         sr = KBPN(8, 2, estimated_kernel=7, sft_hidden=2, updater_width=2)
         model = Joint(sr, PSPNet(width=4, bins=(1, 2)))
-        for module in model.modules():
-            if isinstance(module, nn.Dropout2d):  # each process draws its own
-                module.p = 0.0
+        model.segmentation.head = nn.Sequential(nn.Dropout(0.4), model.segmentation.head)
     return model.double()
 
 
@@ -170,3 +169,21 @@ def test_a_process_without_torchrun_is_alone():
         assert device == torch.device("cpu")
         assert gather([1, 2], place) == [1, 2]
         assert agree(3, place) == 3
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("kind", [nn.Dropout, nn.Dropout2d])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_every_process_drops_its_share_of_what_one_would_drop(monkeypatch, kind, layout, dtype):
+    whole = torch.randn(6, 16, 12, 20).to(dtype).to(memory_format=layout)
+    torch.manual_seed(3)
+    expected = kind(0.3)(whole)
+    assert 0.1 < (expected == 0).float().mean() < 0.5
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    for rank in range(3):
+        monkeypatch.setenv("RANK", str(rank))
+        layer = share_layers(nn.Sequential(kind(0.3)), torch.device("cpu"))
+        torch.manual_seed(3)
+        share = whole[2 * rank : 2 * rank + 2]
+        torch.testing.assert_close(layer(share), expected[2 * rank : 2 * rank + 2])
+        assert layer.eval()(share) is share

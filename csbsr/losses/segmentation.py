@@ -59,11 +59,9 @@ def boundary_combo_loss(
     class_weights: ClassWeights | None = None,
 ) -> Tensor:
     """Boundary Combo (BC) loss, Eq. (3)."""
-    prob = prob.clamp(min=EPS)
-    L_B = boundary_loss(prob, distance, protocol)
-    L_D = dice_loss(prob, target, protocol)
-    L_WCE = weighted_cross_entropy(prob, target, protocol, class_weights)
-    return alpha * L_B + (1 - alpha) * ((1 - gamma) * L_D + gamma * L_WCE)
+    L_B = boundary_loss(prob.clamp(min=EPS), distance, protocol)
+    L_Combo = combo_loss(prob, target, protocol, gamma, class_weights)
+    return alpha * L_B + (1 - alpha) * L_Combo
 
 
 @full_precision

@@ -1,4 +1,4 @@
-"""Several processes of one run under `torchrun`: who am I, equal statistics, shared work."""
+"""Several processes of one run under `torchrun`: who am I, and how work is split and gathered."""
 
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import torch
 import torch.distributed as dist
-from torch import Tensor, nn
 
 
 @dataclass(frozen=True)
@@ -51,82 +50,6 @@ def process_group(device: str = "cpu") -> Iterator[tuple[Ranks, torch.device]]:
     finally:
         if started:
             dist.destroy_process_group()
-
-
-def synchronise_batch_norm(model: nn.Module, device: torch.device) -> nn.Module:
-    """Give every batch norm the statistics of the whole batch over all processes.
-
-    On CUDA torch's SyncBatchNorm is used, elsewhere `SharedBatchNorm`. Keys of the state dict do
-    not change. Returns the model itself when this process is alone.
-    """
-    if ranks().world == 1:
-        return model
-    if device.type == "cuda":
-        return nn.SyncBatchNorm.convert_sync_batchnorm(model)
-    for module in list(model.modules()):
-        for name, child in module.named_children():
-            if type(child) is nn.BatchNorm2d:
-                setattr(module, name, SharedBatchNorm.like(child))
-    return model
-
-
-class SharedBatchNorm(nn.BatchNorm2d):
-    """Batch norm over the samples of all processes, on any device (torch's own needs CUDA)."""
-
-    @classmethod
-    def like(cls, norm: nn.Module) -> "SharedBatchNorm":
-        """A synchronised twin that shares the parameters and buffers of `norm`."""
-        twin = cls(
-            norm.num_features, norm.eps, norm.momentum, norm.affine, norm.track_running_stats
-        )
-        twin.weight, twin.bias = norm.weight, norm.bias
-        for name, buffer in norm.named_buffers():
-            setattr(twin, name, buffer)
-        return twin.train(norm.training)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Normalise (B, C, ...) per channel."""
-        if not self.training or ranks().world == 1:
-            return super().forward(x)
-        values = x if x.dtype == torch.float64 else x.float()
-        axes = [d for d in range(x.dim()) if d != 1]
-        count = values.new_full((), values.numel() / values.shape[1])
-        count = all_sum(count)
-        shape = [1, -1] + [1] * (x.dim() - 2)
-        mean = all_sum(values.sum(axes)) / count  # (C,)
-        centred = values - mean.view(shape)
-        variance = all_sum(centred.square().sum(axes)) / count  # (C,), biased
-        if self.track_running_stats:
-            with torch.no_grad():
-                self.num_batches_tracked += 1
-                share = self.momentum or 1 / float(self.num_batches_tracked)
-                self.running_mean.lerp_(mean, share)
-                self.running_var.lerp_(variance * count / (count - 1), share)
-        out = centred * torch.rsqrt(variance + self.eps).view(shape)
-        if self.affine:
-            out = out * self.weight.view(shape) + self.bias.view(shape)
-        return out.to(x.dtype)
-
-
-class _AllSum(torch.autograd.Function):
-    """Sum over processes whose gradient is the sum of the gradients."""
-
-    @staticmethod
-    def forward(ctx: object, x: Tensor) -> Tensor:
-        total = x.clone()
-        dist.all_reduce(total)
-        return total
-
-    @staticmethod
-    def backward(ctx: object, gradient: Tensor) -> Tensor:
-        total = gradient.contiguous().clone()
-        dist.all_reduce(total)
-        return total
-
-
-def all_sum(x: Tensor) -> Tensor:
-    """Differentiable sum of a tensor over all processes."""
-    return _AllSum.apply(x)
 
 
 def share(items: Sequence, place: Ranks) -> Sequence:

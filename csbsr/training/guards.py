@@ -106,10 +106,11 @@ def arithmetic(stage: StageConfig, device: torch.device) -> Iterator[None]:
         cuda.allow_tf32, cudnn.allow_tf32, cudnn.benchmark = before
 
 
-def seed_iteration(seed: int, iteration: int, rank: int) -> None:
-    """Seed what torch draws in one iteration (dropout) from (seed, iteration, rank) alone.
+def seed_iteration(seed: int, iteration: int) -> None:
+    """Seed what torch draws in one iteration (dropout) from (seed, iteration) alone.
 
-    That is why a resumed run needs no generator state.
+    That is why a resumed run needs no generator state, and why several processes draw the masks
+    that one would (`csbsr.training.shared_layers`).
     """
-    digest = hashlib.sha256(f"{seed}:{iteration}:{rank}".encode()).digest()
+    digest = hashlib.sha256(f"{seed}:{iteration}".encode()).digest()
     torch.manual_seed(int.from_bytes(digest[:8], "little") >> 1)

@@ -16,13 +16,14 @@ from csbsr.protocol import Protocol
 from csbsr.training import checkpoint as checkpoints
 from csbsr.training.checkpoint import Checkpoint
 from csbsr.training.config import StageConfig
-from csbsr.training.distributed import Ranks, agree, from_first, ranks, synchronise_batch_norm
+from csbsr.training.distributed import Ranks, agree, from_first, ranks
 from csbsr.training.guards import Stopped, StopSignals, memory_errors, seed_iteration
 from csbsr.training.log import TrainingLog
 from csbsr.training.objective import Images, Step
 from csbsr.training.parts import learning_modules, phase_at, set_learning
 from csbsr.training.progress import Reporter
 from csbsr.training.schedules import alpha_at, beta_at, learning_rate
+from csbsr.training.shared_layers import share_layers
 from csbsr.training.window import Window
 
 
@@ -56,7 +57,7 @@ class Run:
             "start": _digest(model),
         }
         layout = torch.channels_last if stage.channels_last else torch.preserve_format
-        self.model = synchronise_batch_norm(model.to(device, memory_format=layout), device)
+        self.model = share_layers(model.to(device, memory_format=layout), device)
         self.optimiser = torch.optim.Adam(
             [
                 {"params": list(module.parameters()), "name": name}
@@ -120,7 +121,7 @@ class Run:
     def iterate(self, step: nn.Module, batch: CrackBatch, given: bool) -> dict[str, Tensor]:
         """One optimiser step; nothing in here waits for the GPU."""
         i, total, stage = self.done, self.stage.iterations, self.stage
-        seed_iteration(self.seed, i, self.place.rank)
+        seed_iteration(self.seed, i)
         alpha, beta = self._weights(i)
         for group in self.optimiser.param_groups:
             base = stage.lr_sr if group["name"] == "sr" else stage.lr_segmentation
