@@ -3,7 +3,7 @@
 import inspect
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from IPython.display import HTML, display
@@ -12,10 +12,12 @@ from matplotlib.figure import Figure
 
 from csbsr.protocol import PAPER, Protocol
 from csbsr.reproduce.display import Origin, figure_html, run_card_html
+from csbsr.reproduce.exhibit import Exhibit, Picture, is_building, slug
+from csbsr.reproduce.exhibit_values import figure_values, table_values
 from csbsr.reproduce.profiles import Profile, load_profile
 from csbsr.reproduce.provenance import repository_root, run_card
 from csbsr.reproduce.results import ResultFile, find_results
-from csbsr.reproduce.run import Request, data_name, run_experiments
+from csbsr.reproduce.run import Request, data_name, hash_of_data, run_experiments
 
 SOURCE_URL = "https://github.com/csbsr/csbsr/blob/main"
 
@@ -64,9 +66,13 @@ class Chapter:
         self.seed = int(seed)
         self.data = str(data or os.environ.get("CSBSR_DATA") or "synthetic")
         self.results_folder = Path(results) if results else repository_root() / "results"
-        self.started = time.perf_counter()
+        self.started = self.shown = time.perf_counter()
+        self.labels: dict[str, int] = {}
+        self.data_hash: str | None = None
         plt.rcParams.update(STYLE)
         plt.close("all")
+        if not is_building():
+            display(HTML(style_html()))
 
     @property
     def smoke(self) -> bool:
@@ -104,27 +110,68 @@ class Chapter:
         alt: str,
         origin: Origin = "ours",
         smoke: bool = False,
+        results: Sequence[ResultFile] = (),
     ) -> None:
-        """Show a figure with caption, alternative text and whose it is.
+        """Show a figure with caption, alternative text, whose it is, run card and numbers.
 
-        `CSBSR_FIGURES` names a folder that keeps the picture as well (`csbsr figure`).
+        `results` are the files whose numbers it shows, if any. `CSBSR_FIGURES` names a folder
+        that keeps the picture as well (`csbsr figure`).
         """
         folder = os.environ.get("CSBSR_FIGURES")
         if folder:
             Path(folder).mkdir(parents=True, exist_ok=True)
             figure.savefig(Path(folder) / f"{label}.png", dpi=144)
-        display(
-            HTML(
-                figure_html(
-                    figure, label=label, caption=caption, alt=alt, origin=origin, smoke=smoke
-                )
-            )
+        words = {"caption": caption, "alt": alt, "origin": origin, "smoke": smoke}
+        below = self._exhibit(label, "figure", figure_values(figure), results, words).publish()
+        shown = figure_html(
+            figure, label=label, caption=caption, alt=alt, origin=origin, smoke=smoke, below=below
         )
+        display(HTML(shown))
         plt.close(figure)
 
-    def html(self, text: str) -> None:
-        """Show HTML that a function of the package rendered."""
+    def picture(self, label: str, picture: Picture) -> None:
+        """Show a figure that brings its own words."""
+        figure, caption, alt, smoke, results = picture
+        self.show(figure, label=label, caption=caption, alt=alt, smoke=smoke, results=results)
+
+    def html(self, text: str, *, label: str = "", results: Sequence[ResultFile] = ()) -> None:
+        """Show HTML that a function of the package rendered.
+
+        Below tables stand their run card and numbers; `label` is by default made of the caption.
+        """
+        if tables := table_values(text):
+            label = label or slug(tables[0]["caption"])
+            text += self._exhibit(label, "table", tables, results, {}).publish()
         display(HTML(text))
+
+    def _exhibit(
+        self,
+        label: str,
+        kind: str,
+        values: object,
+        results: Sequence[ResultFile],
+        words: Mapping[str, object],
+    ) -> Exhibit:
+        """Record of what is shown; its seconds are those since the one before."""
+        number = self.labels[label] = self.labels.get(label, 0) + 1
+        label = label if number == 1 else f"{label}-{number}"
+        now = time.perf_counter()
+        seconds, self.shown = now - self.shown, now
+        card = self._card(seconds)
+        return Exhibit(self.name, label, kind, values, card, results, words)
+
+    def _card(self, seconds: float) -> dict[str, object]:
+        if self.data_hash is None:
+            self.data_hash = hash_of_data(self.data, self.profile, self.protocol)
+        return run_card(
+            profile=self.profile.name,
+            protocol=self.protocol.name,
+            seed=self.seed,
+            data=data_name(self.data),
+            data_hash=self.data_hash,
+            seconds=seconds,
+            device="cpu",
+        )
 
     def source(self, function: Callable[..., object]) -> None:
         """Show the source of the function that computes an equation, with a link to its file."""
@@ -137,16 +184,14 @@ class Chapter:
 
     def run_card(self) -> None:
         """Show where the numbers of this page come from."""
-        card = run_card(
-            profile=self.profile.name,
-            protocol=self.protocol.name,
-            seed=self.seed,
-            data=data_name(self.data),
-            data_hash="see each result" if self.data != "synthetic" else "embedded, per index",
-            seconds=time.perf_counter() - self.started,
-            device="cpu",
-        )
+        card = self._card(time.perf_counter() - self.started)
         display(HTML(run_card_html(card, note=self.profile.note)))
+
+
+def style_html() -> str:
+    """The book's style sheet, for pages that are no part of the rendered book."""
+    sheet = repository_root() / "book" / "_static" / "csbsr.css"
+    return f"<style>{sheet.read_text(encoding='utf-8')}</style>" if sheet.exists() else ""
 
 
 def source_html(code: str, where: str, link: str) -> str:

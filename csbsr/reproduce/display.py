@@ -32,9 +32,19 @@ def png(figure: Figure, dpi: int = 144) -> bytes:
 
 
 def figure_html(
-    figure: Figure, *, label: str, caption: str, alt: str, origin: Origin, smoke: bool = False
+    figure: Figure,
+    *,
+    label: str,
+    caption: str,
+    alt: str,
+    origin: Origin,
+    smoke: bool = False,
+    below: str = "",
 ) -> str:
-    """A captioned picture; `alt` is required, because a reader may not see the picture."""
+    """A captioned picture; `alt` is required, because a reader may not see the picture.
+
+    `below` is HTML that follows the caption.
+    """
     if not alt.strip():
         raise ValueError(f"figure '{label}' has no alternative text; describe what it shows")
     image = base64.b64encode(png(figure)).decode()
@@ -43,7 +53,7 @@ def figure_html(
     return (
         f'<figure class="{kind}" data-label="{html.escape(label)}">'
         f'<img src="data:image/png;base64,{image}" alt="{html.escape(alt)}" loading="lazy">'
-        f"<figcaption>{text}</figcaption></figure>"
+        f"<figcaption>{text}</figcaption>{below}</figure>"
     )
 
 
@@ -52,8 +62,18 @@ def smoke_note(smoke: bool) -> str:
     return ' <span class="origin origin-smoke">smoke run, not a result</span>' if smoke else ""
 
 
-def run_card_html(card: Mapping[str, object], note: str = "", link: str = "") -> str:
-    """A fold-out list of where a number comes from, with a link to its JSON if there is one."""
+def stale_note(stale: bool) -> str:
+    """Mark that today's code would compute something else."""
+    return ' <span class="origin origin-stale">stale</span>' if stale else ""
+
+
+def run_card_html(
+    card: Mapping[str, object], note: str = "", link: str = "", extra: str = ""
+) -> str:
+    """A fold-out list of where a number comes from, with a link to its JSON if there is one.
+
+    `extra` is HTML that follows the list.
+    """
     commit = card.get("commit") or {}
     libraries = card.get("libraries") or {}
     dirty = " (with local changes)" if commit.get("dirty") else ""
@@ -75,7 +95,7 @@ def run_card_html(card: Mapping[str, object], note: str = "", link: str = "") ->
     summary = f"Run card: {card.get('profile')}, seed {card.get('seed')}"
     return (
         f'<details class="run-card"><summary>{html.escape(summary)}</summary>'
-        f"{lead}<dl>{body}</dl></details>"
+        f"{lead}<dl>{body}</dl>{extra}</details>"
     )
 
 

@@ -58,6 +58,7 @@ class Challenge:
         found = results[next(iter(METHODS))][0].content
         profile = load_profile(found["profile"])
         protocol = profile.protocol(chapter.protocol.name)
+        self.results = [results[name][0] for name in METHODS]
         self.panels: dict[str, list[Panel]] = {
             name: load_panels(_panel_file(results, name), profile, protocol) for name in METHODS
         }

@@ -15,6 +15,7 @@ from pathlib import Path
 import nbformat
 import papermill
 
+from csbsr.reproduce.exhibit import FOLDER_VARIABLE
 from csbsr.reproduce.provenance import PACKAGE
 from csbsr.reproduce.results import write_json
 
@@ -42,6 +43,11 @@ class BookRequest:
     def staging(self) -> Path:
         """Copy of the book in which executed notebooks replace their sources."""
         return self.build / "book"
+
+    @property
+    def exhibits(self) -> Path:
+        """JSON of every table and figure, a folder per chapter."""
+        return self.build / "exhibits"
 
 
 def hash_files(paths: Iterable[Path], root: Path) -> str:
@@ -151,6 +157,7 @@ def run_notebooks(request: BookRequest, say: Callable[[str], None]) -> int:
     folder = request.staging / "notebooks"
     for stale in {p.name for p in folder.glob("*.ipynb")} - set(keys):
         (folder / stale).unlink()
+        shutil.rmtree(request.exhibits / Path(stale).stem, ignore_errors=True)
     waiting = [
         name
         for name, key in keys.items()
@@ -158,8 +165,10 @@ def run_notebooks(request: BookRequest, say: Callable[[str], None]) -> int:
     ]
     problems: list[str] = []
     started = time.perf_counter()
+    os.environ[FOLDER_VARIABLE] = str(request.exhibits)  # read by the kernels that papermill starts
 
     def one(name: str) -> None:
+        shutil.rmtree(request.exhibits / Path(name).stem, ignore_errors=True)
         try:
             seconds = execute(request.root / "notebooks" / name, folder / name, request)
         except ValueError as error:
@@ -171,8 +180,11 @@ def run_notebooks(request: BookRequest, say: Callable[[str], None]) -> int:
         left = (time.perf_counter() - started) / done * (len(waiting) - done)
         say(f"chapter {done}/{len(waiting)}  {name}  {seconds:.0f} s, about {left:.0f} s left")
 
-    with ThreadPoolExecutor(request.jobs) as pool:
-        list(pool.map(one, waiting))
+    try:
+        with ThreadPoolExecutor(request.jobs) as pool:
+            list(pool.map(one, waiting))
+    finally:
+        del os.environ[FOLDER_VARIABLE]
     if problems:
         raise ValueError("; ".join(problems))
     return len(waiting)
@@ -187,10 +199,11 @@ def stage(request: BookRequest) -> str:
     shutil.rmtree(staging / "book", ignore_errors=True)
     shutil.copytree(request.root / "book", staging / "book")
     results = request.results or request.root / "results"
-    for path in results.rglob("*.json"):
-        target = staging / "book" / "_static" / "results" / path.relative_to(results)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(path, target)
+    for name, folder in (("results", results), ("exhibits", request.exhibits)):
+        for path in folder.rglob("*.json"):
+            target = staging / "book" / "_static" / name / path.relative_to(folder)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(path, target)
     files = [p for p in staging.rglob("*") if p.is_file() and ".failed" not in p.name]
     return hash_files(files, staging)
 

@@ -9,9 +9,10 @@ from matplotlib.figure import Figure
 
 from csbsr.metrics import bootstrap_mean
 from csbsr.reproduce.chapter import Chapter
-from csbsr.reproduce.display import run_card_html
+from csbsr.reproduce.display import stale_note
 from csbsr.reproduce.experiments import experiment
 from csbsr.reproduce.profiles import load_profile
+from csbsr.reproduce.results import ResultFile
 from csbsr.reproduce.robustness import (
     LEADING,
     MODELS,
@@ -72,11 +73,18 @@ class Robustness:
         self.chosen = chosen_walls(self.contents[0])
         self.mark = WATERMARK if self.smoke else ""
 
+    @property
+    def results(self) -> list[ResultFile]:
+        """The files whose numbers are shown."""
+        return [ResultFile(path, content) for path, content in zip(self.files, self.contents)]
+
     def tables(self) -> str:
         """IoU, HD95 and AIU under every condition, as HTML."""
-        if self.smoke or not self.chapter.smoke:
-            return robustness_tables(self.contents, self.smoke)
-        return robustness_tables(self.contents, False) + robustness_tables([self.run], True)
+        note = stale_note(not self.smoke and any(map(is_robustness_stale, self.contents)))
+        text = note + robustness_tables(self.contents, self.smoke)
+        if self.chapter.smoke and not self.smoke:
+            text += robustness_tables([self.run], True)
+        return text
 
     def reading(self) -> str:
         """What the numbers say about the leading model against each other one, as HTML."""
@@ -196,16 +204,3 @@ class Robustness:
             alt="Photographs in rows, each followed by three copies with detected cracks in red.",
             smoke=self.chapter.smoke,
         )
-
-    def cards(self) -> str:
-        """Run cards of the results shown, with links to their JSON."""
-        cards = []
-        for path, content in zip(self.files, self.contents):
-            card = content["run_card"]
-            cards.append(run_card_html(card, note=card.get("note", "")))
-            if not self.smoke:
-                link = "/".join(path.parts[-5:])
-                stale = ' <span class="origin origin-stale">stale</span>'
-                mark = stale if is_robustness_stale(content) else ""
-                cards.append(f'<p><a href="../_static/{html.escape(link)}">JSON</a>{mark}</p>')
-        return "".join(cards)

@@ -87,15 +87,14 @@ def pick_device(name: str) -> torch.device:
 
 
 def open_data(data: str, profile: Profile, crop: int | None) -> tuple:
-    """Training and test images of a profile; ValueError names what is wrong with a folder."""
+    """Training and test images of a profile, not read yet; ValueError for a folder that is none."""
     images = profile.images
     if data == "synthetic":
         size = images.synthetic_size
         train: CrackFolder | SyntheticCracks
         train = SyntheticCracks(images.synthetic_train, size, split="train")
-        return train, open_test(data, profile, 0)
-    train = CrackFolder(data, "train", min_size=crop, count=images.train_limit or None)
-    train.check()
+    else:
+        train = CrackFolder(data, "train", min_size=crop, count=images.train_limit or None)
     return train, open_test(data, profile, 0)
 
 
@@ -105,9 +104,16 @@ def open_test(data: str, profile: Profile, limit: int) -> CrackFolder | Syntheti
     if data == "synthetic":
         count = min(limit or images.synthetic_test, images.synthetic_test)
         return SyntheticCracks(count, images.synthetic_size, split="test")
-    test = CrackFolder(data, "test", min_size=16, count=limit or images.test_limit or None)
-    test.check()
-    return test
+    return CrackFolder(data, "test", min_size=16, count=limit or images.test_limit or None)
+
+
+def hash_of_data(data: str, profile: Profile, protocol: Protocol) -> str:
+    """Hash over all images and masks of a profile, without decoding them."""
+    return digest([s.fingerprint() for s in open_data(data, profile, _crop(profile, protocol))])
+
+
+def _crop(profile: Profile, protocol: Protocol) -> int | None:
+    return profile.images.crop or protocol.crop
 
 
 def prepare(request: Request) -> Context:
@@ -116,7 +122,10 @@ def prepare(request: Request) -> Context:
     protocol = profile.protocol(request.protocol)
     device = pick_device(request.device)
     require_writable(request.results)
-    train, test = open_data(request.data, profile, profile.images.crop or protocol.crop)
+    train, test = open_data(request.data, profile, _crop(profile, protocol))
+    for source in (train, test):
+        if isinstance(source, CrackFolder):
+            source.check()
     data_hash = digest([train.fingerprint(), test.fingerprint()])
     return Context(request, profile, protocol, train, test, data_hash, device)
 

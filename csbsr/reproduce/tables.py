@@ -5,9 +5,9 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import mean, stdev
-from urllib.parse import quote
 
-from csbsr.reproduce.display import smoke_note, table_html
+from csbsr.reproduce.display import smoke_note, stale_note, table_html
+from csbsr.reproduce.exhibit import result_link
 from csbsr.reproduce.paper import METRICS, Row, Table, load_table
 from csbsr.reproduce.results import ResultFile, find_results
 from csbsr.reproduce.run import Request, data_name, is_stale, run_experiments
@@ -113,22 +113,15 @@ def _cell_html(cell: Cell, metric: str, bold_paper: bool, best_ours: bool) -> st
     return "".join(lines)
 
 
-def json_link(result: ResultFile, base: str = "../_static") -> str:
-    """Address of a result's JSON in the rendered book."""
-    return "/".join((base, "results", *map(quote, result.path.parts[-3:])))
-
-
-def _link(results: Sequence[ResultFile], base: str) -> str:
+def _links(results: Sequence[ResultFile]) -> str:
     links = []
     for result in results:
-        stale = ' <span class="origin origin-stale">stale</span>' if is_stale(result) else ""
-        links.append(f'<a href="{json_link(result, base)}">JSON, seed {result.seed}</a>{stale}')
+        link = f'<a href="{result_link(result)}">JSON, seed {result.seed}</a>'
+        links.append(link + stale_note(is_stale(result)))
     return ", ".join(links)
 
 
-def paper_table_html(
-    number: str, ours: Results, authors: Results, link_base: str = "../_static"
-) -> str:
+def paper_table_html(number: str, ours: Results, authors: Results) -> str:
     """Table `number` ("II".."VI") as HTML with three values per cell and a verdict per row."""
     table = load_table(number)
     header = ["Row", *(html.escape(METRICS[m].label) for m in table.columns), "Ours says"]
@@ -141,7 +134,7 @@ def paper_table_html(
             best = best_of_ours(table, ours, metric, row.block) == row.experiment
             line.append(_cell_html(found[metric], metric, bold, best))
         words = f'<span class="words">{html.escape(verdict(row, ours))}</span>'
-        rows.append([*line, words + _link(ours.get(row.experiment, ()), link_base)])
+        rows.append([*line, words + _links(ours.get(row.experiment, ()))])
     note = "first line: paper; second, where somebody supplied them: authors' weights; last: ours"
     caption = f"Table {number}. {table.title}. Each cell, {note}. Bold: best, computed."
     return table_html(header, rows, caption=caption)

@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 from torch import nn
 
+from csbsr.data.cracks import CrackFolder
 from csbsr.evaluation import evaluate
 from csbsr.inference import read_photograph, segment_photograph
 from csbsr.networks.joint import DSRLJoint, Joint
@@ -70,6 +71,8 @@ def evaluate_checkpoint(
     device = pick_device(device_name)
     require_writable(results)
     source = open_test(data, profile, limit)
+    if isinstance(source, CrackFolder):
+        source.check()
     started = time.perf_counter()
     model = as_joint(name, module).to(device)
     evaluation = evaluate(
