@@ -1,6 +1,11 @@
 """The released networks: same function, same parameters, strict loading of the authors' keys."""
 
 import copy
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -35,8 +40,9 @@ NAMES = (
 AMPLIFYING = {"crackformer", "dsrl", "dsrl_x4"}
 """Networks whose random weights amplify rounding beyond 1e-5, so that the last bit of a matrix
 product moves their outputs. With two threads DSRL equals the authors' numbers bit by bit, and so
-does CrackFormer where MKL runs its Intel kernels; on other processors or thread counts CrackFormer
-is off by about 1e-4 (prob) and 6e-4 (aux), as far as the golden numbers are from float64."""
+does CrackFormer where MKL runs its Intel kernels (a test below makes it do so); on other processors
+or thread counts CrackFormer is off by about 1e-4 (prob) and 6e-4 (aux), as far as the golden
+numbers are from float64."""
 
 
 def tensors(state: dict[str, np.ndarray]) -> dict[str, torch.Tensor]:
@@ -68,6 +74,46 @@ def float32_noise(net: nn.Module, inputs: list[torch.Tensor]) -> float:
         single = net(*inputs)
         double = copy.deepcopy(net).double()(*(x.double() for x in inputs))
     return max((a - b).abs().max().item() for a, b in zip(single, double, strict=True))
+
+
+INTEL = "int mkl_serv_intel_cpu(void){return 1;}\nint mkl_serv_intel_cpu_true(void){return 1;}\n"
+"""Lets MKL run its Intel kernels on any processor, as on the one that made the golden numbers."""
+
+LARGEST_DIFFERENCE = """
+import sys, torch
+from csbsr.networks import released
+name, folder = sys.argv[1:]
+state, arrays = torch.load(f"{folder}/case.pt")
+net = released.load(name, state)
+with torch.inference_mode():
+    output = net(arrays.pop("x"))
+print(max((getattr(output, key) - value).abs().max().item() for key, value in arrays.items()))
+"""
+
+
+@pytest.mark.golden
+@pytest.mark.parametrize("name", sorted(AMPLIFYING))
+def test_amplifying_networks_are_equal_in_the_arithmetic_of_the_golden_numbers(
+    golden, tmp_path, name
+):
+    flags = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
+    if "avx512f" not in flags or not torch.backends.mkl.is_available() or not shutil.which("gcc"):
+        pytest.skip("needs gcc, MKL and a processor with AVX-512")
+    (tmp_path / "intel.c").write_text(INTEL)
+    library = tmp_path / "intel.so"
+    subprocess.run(
+        ["gcc", "-shared", "-fPIC", "-o", str(library), str(tmp_path / "intel.c")], check=True
+    )
+    state, arrays, _ = golden(name)
+    torch.save((tensors(state), tensors(arrays)), tmp_path / "case.pt")
+    done = subprocess.run(
+        [sys.executable, "-c", LARGEST_DIFFERENCE, name, str(tmp_path)],
+        env=os.environ | {"LD_PRELOAD": str(library), "OMP_NUM_THREADS": "2"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert float(done.stdout) <= 1e-5
 
 
 def test_knows_the_names_of_the_issue():
