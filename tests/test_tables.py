@@ -7,6 +7,7 @@ import pytest
 
 from csbsr.reproduce.book import build_book, stale_results
 from csbsr.reproduce.display import figure_html, run_card_html, table_html
+from csbsr.reproduce.exhibit_values import table_values
 from csbsr.reproduce.experiments import experiments
 from csbsr.reproduce.figures import threshold_figure
 from csbsr.reproduce.paper import load_table
@@ -76,7 +77,17 @@ def test_mean_spread_and_best_are_computed(results: Path) -> None:
 def test_cells_hold_all_voices_and_stale_results_are_marked(results: Path) -> None:
     ours = find_results(results, "quick")
     text = paper_table_html("II", ours, {"csbsr-pspnet": ours["csbsr-pspnet"]})
-    assert "0.510 ± 0.014" in text
+    assert "0.510 ± 0.014" in text  # the authors' line
+    (table,) = table_values(text)
+    row = next(r for r in table["rows"] if r[0].endswith("csbsr-pspnet"))
+    assert row[1] == {
+        "paper": "0.573",
+        "authors": "0.510 ± 0.014",
+        "ours": "0.510",
+        "spread": "± 0.014",
+        "difference": "−0.063",
+    }
+    assert "differ in their seeds" in table["caption"]
     assert 'class="value paper"' in text
     assert 'class="value authors"' in text
     assert "results/quick/walls/csbsr-pspnet-seed0.json" in text

@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 DIGITS = 6
-VOICES = ("paper", "authors", "ours")
-"""Whose number a `<span class="value ...">` inside a cell is."""
+VOICES = ("paper", "authors", "ours", "spread", "difference")
+"""What a `<span class="value ...">` inside a cell holds."""
 
 
 def figure_values(figure: Figure) -> dict[str, list[dict]]:

@@ -101,13 +101,19 @@ def _cell_html(cell: Cell, metric: str, bold_paper: bool, best_ours: bool) -> st
         text = shown_value(cell.authors, metric)
         lines.append(f'<span class="value authors" title="authors\' weights">{text}</span>')
     if cell.ours is not None:
-        text = shown_value(cell.ours, metric)
+        digits = METRICS[metric].digits
+        text = f"{cell.ours.value:.{digits}f}"
         if best_ours:
             text = f"<strong>{text}</strong>"
-        difference = "" if cell.paper is None else f"{cell.ours.value - cell.paper:+.3g}"
-        lines.append(
-            f'<span class="value ours" title="ours, {difference} to the paper">{text}</span>'
-        )
+        lines.append(f'<span class="value ours" title="ours">{text}</span>')
+        if cell.ours.spread is not None:
+            spread = f"± {cell.ours.spread:.{digits}f}"
+            lines.append(f'<span class="value spread" title="over seeds">{spread}</span>')
+        if cell.paper is not None:
+            difference = f"{cell.ours.value - cell.paper:+.{digits}f}".replace("-", "−")
+            lines.append(
+                f'<span class="value difference" title="ours less the paper">{difference}</span>'
+            )
     else:
         lines.append('<span class="value ours missing" title="ours: not run">–</span>')
     return "".join(lines)
@@ -135,8 +141,14 @@ def paper_table_html(number: str, ours: Results, authors: Results) -> str:
             line.append(_cell_html(found[metric], metric, bold, best))
         words = f'<span class="words">{html.escape(verdict(row, ours))}</span>'
         rows.append([*line, words + _links(ours.get(row.experiment, ()))])
-    note = "first line: paper; second, where somebody supplied them: authors' weights; last: ours"
+    note = (
+        "from above: the paper; the authors' weights, where somebody supplied them; ours, with its "
+        "standard deviation over seeds and its difference to the paper"
+    )
     caption = f"Table {number}. {table.title}. Each cell, {note}. Bold: best, computed."
+    seeds = {tuple(r.seed for r in ours.get(row.experiment, ())) for row in table.rows} - {()}
+    if len(seeds) > 1:
+        caption += " Rows of ours differ in their seeds: the claims compare common seeds only."
     return table_html(header, rows, caption=caption)
 
 
