@@ -104,10 +104,11 @@ def _git(*arguments: str) -> str:
 
 
 def commit() -> dict[str, object]:
-    """Commit of the checkout and whether tracked files differ from it."""
+    """Commit of the checkout and whether tracked files other than results differ from it."""
+    changes = ("status", "--porcelain", "--untracked-files=no", "--", ".", ":(exclude)results")
     return {
         "id": _git("rev-parse", "--short=12", "HEAD") or "unknown",
-        "dirty": bool(_git("status", "--porcelain", "--untracked-files=no")),
+        "dirty": bool(_git(*changes)),
     }
 
 

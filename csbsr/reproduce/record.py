@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from csbsr.evaluation import CENTRELINE_THRESHOLDS, Evaluation
-from csbsr.metrics import bootstrap_mean, bootstrap_summary, paired_test, summarise
-from csbsr.reproduce.results import SCHEMA, ResultFile, rounded
+from csbsr.metrics import bootstrap_mean, bootstrap_summary, summarise
+from csbsr.reproduce.results import SCHEMA, rounded
 
 
 def _mean(values: NDArray[np.float64] | None) -> float | None:
@@ -61,28 +61,6 @@ def intervals_of(evaluation: Evaluation) -> dict[str, list[float]]:
     return result
 
 
-def paired_with(evaluation: Evaluation, other: ResultFile) -> dict[str, object] | None:
-    """Test this evaluation against another result on the same images, each at its own threshold.
-
-    None when the images differ. The p-value speaks of test images only: two trainings of the same
-    setting differ by more (see `statistics` in the metrics chapter).
-    """
-    images = other.content["images"]
-    if images["names"] != evaluation.names:
-        return None
-    mine = evaluation.iou[:, evaluation.iou.mean(0).argmax()]
-    rows = np.array(images["IoU"], float)
-    theirs = rows[:, rows.mean(0).argmax()]
-    test = paired_test(mine, theirs)
-    return {
-        "against": other.content["experiment"],
-        "IoU_difference": rounded([test.difference.estimate])[0],
-        "interval": rounded([test.difference.low, test.difference.high]),
-        "p_value": rounded([test.p_value])[0],
-        "images": test.images,
-    }
-
-
 def content_of(
     evaluation: Evaluation,
     *,
@@ -91,7 +69,6 @@ def content_of(
     protocol: str,
     seed: int,
     run_card: dict[str, object],
-    against: ResultFile | None = None,
 ) -> dict[str, object]:
     """The whole result file; every metric can be computed again from `images`."""
 
@@ -100,7 +77,7 @@ def content_of(
 
     metrics: dict[str, object] = dict(metrics_of(evaluation))
     metrics["intervals"] = intervals_of(evaluation)
-    metrics["paired"] = paired_with(evaluation, against) if against else None
+    metrics["paired"] = None  # `pairs.refresh_pairs` fills it
     precision, recall = evaluation.precision.mean(0), evaluation.recall.mean(0)
     f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
     return {

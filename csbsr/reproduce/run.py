@@ -14,6 +14,7 @@ from csbsr.evaluation import evaluate
 from csbsr.protocol import PAPER, Protocol
 from csbsr.reproduce.experiments import Experiment, experiment, with_ancestors
 from csbsr.reproduce.models import modules_of
+from csbsr.reproduce.pairs import refresh_pairs
 from csbsr.reproduce.panels import save_panels
 from csbsr.reproduce.profiles import Profile, load_profile
 from csbsr.reproduce.provenance import code_closure, digest, repository_root, run_card
@@ -203,11 +204,8 @@ def run_experiment(row: Experiment, context: Context, say: Say, quiet: bool) -> 
         seconds=time.perf_counter() - started,
         device=str(context.device),
     )
-    baseline = result_path(request.results, profile.name, name, row.baseline, request.seed)
-    against = read_result(baseline) if baseline != path and baseline.exists() else None
     content = content_of(
         evaluation,
-        against=against,
         experiment=row.id,
         profile=profile.name,
         protocol=protocol.name,
@@ -236,6 +234,9 @@ def run_experiments(
         spent = time.perf_counter() - started
         left = spent / number * (len(ordered) - number)
         say(f"experiment {number}/{len(ordered)}  {row.id}  {spent:.0f} s, about {left:.0f} s left")
+    if ranks().writes:
+        data = data_name(request.data)
+        refresh_pairs(request.results, request.profile, data, request.seed, is_stale)
     return paths
 
 
