@@ -25,7 +25,7 @@ def build_parser() -> argparse.ArgumentParser:
     run.add_argument("experiment", nargs="*", help="ids; none lists experiments and profiles")
     _common(run)
     run.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
-    run.add_argument("--natural", help="folder of natural images for step 1 (DIV2K, Flickr2K)")
+    run.add_argument("--natural", help="natural images of step 1 (DIV2K ...; $CSBSR_NATURAL)")
     run.add_argument("--runs", type=Path, help="folder of checkpoints and logs")
     run.add_argument("--workers", type=int, default=1, help="threads that prepare batches")
     run.add_argument("--precision", choices=("fp32", "tf32", "bf16"))

@@ -13,7 +13,7 @@ from csbsr.cli import main
 from csbsr.reproduce import results as result_files
 from csbsr.reproduce.provenance import code_closure
 from csbsr.reproduce.results import KEYS, find_results, read_result, write_json
-from csbsr.reproduce.run import is_stale
+from csbsr.reproduce.run import Request, is_stale, run_experiments
 
 METRICS = {"IoU_max", "AIU", "HD95_min", "AHD95", "PSNR", "SSIM", "kernel_PSNR"}
 
@@ -229,3 +229,26 @@ def test_a_changed_loss_makes_results_stale(folder: Path, tmp_path: Path, monkey
 
     monkeypatch.setattr(run_module, "code_closure", with_changed_loss)
     assert is_stale(result)
+
+
+def test_natural_images_come_from_the_environment_and_stand_in_the_run_card(
+    folder: Path, tmp_path: Path, monkeypatch
+) -> None:
+    natural = tmp_path / "DIV2K"
+    natural.mkdir()
+    rng = np.random.default_rng(0)
+    for i in range(2):
+        pixels = rng.integers(0, 255, (256, 256, 3), np.uint8)
+        Image.fromarray(pixels).save(natural / f"{i}.png")
+    monkeypatch.setenv("CSBSR_NATURAL", str(natural))
+    request = Request(data=str(folder), results=tmp_path / "results", runs=tmp_path / "runs")
+    (path,) = run_experiments(["kbpn+pspnet"], request)
+    assert read_result(path).content["run_card"]["natural"] == "DIV2K"
+    shared = {p.name for p in (tmp_path / "runs").rglob("step1-*")}
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CSBSR_NATURAL", "DIV2K")  # another spelling of the same folder
+    path.unlink()
+    run_experiments(["kbpn+pspnet"], Request(**vars(request) | {"natural": "DIV2K"}))
+    assert {p.name for p in (tmp_path / "runs").rglob("step1-*")} == shared
+    monkeypatch.delenv("CSBSR_NATURAL")
+    assert Request().natural is None

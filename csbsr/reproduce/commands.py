@@ -48,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
             **vars(base)
             | {
                 "device": arguments.device,
-                "natural": arguments.natural,
+                "natural": arguments.natural or base.natural,
                 "runs": arguments.runs,
                 "workers": arguments.workers,
                 "precision": arguments.precision,

@@ -82,13 +82,16 @@ def run_card_html(
         ("protocol", card.get("protocol")),
         ("seed", card.get("seed")),
         ("data", f"{card.get('data')} ({card.get('data_hash')})"),
+        ("pre-training", card.get("natural")),
         ("commit", f"{commit.get('id', 'unknown')}{dirty}"),
         ("hardware", card.get("hardware")),
         ("libraries", ", ".join(f"{k} {v}" for k, v in libraries.items())),
         ("wall time", f"{float(card.get('seconds') or 0):.1f} s"),
     )
     body = "".join(
-        f"<dt>{html.escape(name)}</dt><dd>{html.escape(str(value))}</dd>" for name, value in rows
+        f"<dt>{html.escape(name)}</dt><dd>{html.escape(str(value))}</dd>"
+        for name, value in rows
+        if value is not None
     )
     source = f' (<a href="{html.escape(link)}">JSON</a>)' if link else ""
     lead = f"<p>{html.escape(note)}{source}</p>" if note or link else ""

@@ -126,13 +126,13 @@ def merged(results: Sequence[ResultFile]) -> dict[str, object]:
     """One run card for several results: every value that occurs, seconds added up."""
     cards = [result.content["run_card"] for result in results]
     commits = [card.get("commit") or {} for card in cards]
-    libraries: dict[str, str] = {}
+    libraries: dict[str, str | None] = {}
     for card in cards:
         for name, version in (card.get("libraries") or {}).items():
             libraries[name] = _joined([libraries.get(name), version])
     same = {
         name: _joined(card.get(name) for card in cards)
-        for name in ("profile", "protocol", "data", "data_hash", "hardware", "device")
+        for name in ("profile", "protocol", "data", "data_hash", "natural", "hardware", "device")
     }
     return {
         **same,
@@ -146,8 +146,8 @@ def merged(results: Sequence[ResultFile]) -> dict[str, object]:
     }
 
 
-def _joined(values: Iterable[object]) -> str:
-    return ", ".join(dict.fromkeys(str(v) for v in values if v is not None))
+def _joined(values: Iterable[object]) -> str | None:
+    return ", ".join(dict.fromkeys(str(v) for v in values if v is not None)) or None
 
 
 def slug(text: str) -> str:

@@ -42,8 +42,8 @@ class Request:
     results: Path = field(default_factory=lambda: repository_root() / "results")
     protocol: str = PAPER.name
     device: str = "auto"
-    natural: str | None = None
-    """Folder of natural images for step 1; None: synthetic textures."""
+    natural: str | None = field(default_factory=lambda: os.environ.get("CSBSR_NATURAL") or None)
+    """Folder of natural images for step 1; None: synthetic textures. By default `CSBSR_NATURAL`."""
     runs: Path | None = None
     """Folder of checkpoints and logs; None: `runs` beside the results."""
     workers: int = 1
@@ -211,7 +211,12 @@ def run_experiment(row: Experiment, context: Context, say: Say, quiet: bool) -> 
         protocol=protocol.name,
         seed=request.seed,
         run_card=card
-        | {"fingerprint": key, "note": profile.note, "protocol_changes": profile.protocol_changes},
+        | {
+            "natural": Path(request.natural).resolve().name if request.natural else "synthetic",
+            "fingerprint": key,
+            "note": profile.note,
+            "protocol_changes": profile.protocol_changes,
+        },
     )
     if not ranks().writes:
         return path

@@ -124,7 +124,8 @@ def trained_sr(row: Experiment, plan: Plan) -> tuple[nn.Module, str]:
             continue
         stage = plan.adapted(sr_stage(row.sr, step, profile, protocol, natural))
         code = code_closure([*SR_MODULES[row.sr], "csbsr.training.trainer"])
-        source = plan.natural if natural else plan.data_hash
+        textures = plan.natural and str(Path(plan.natural).resolve())
+        source = textures if natural else plan.data_hash
         key = digest([key, digest(stage), digest(protocol), source, plan.seed, code])
         _train(
             Joint(sr, nn.Identity()), stage, plan, f"step{number}-{row.sr}", key, natural=natural
