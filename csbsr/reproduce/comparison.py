@@ -16,6 +16,7 @@ from csbsr.reproduce.display import smoke_note, table_html
 from csbsr.reproduce.exhibit import Picture
 from csbsr.reproduce.experiments import experiment
 from csbsr.reproduce.figures import search_names
+from csbsr.reproduce.pair_table import pair_table_html, paired_runs
 from csbsr.reproduce.results import ResultFile, find_results
 from csbsr.reproduce.tables import (
     experiments_of,
@@ -71,6 +72,16 @@ class Comparison:
             ["Experiment", *metrics], rows, caption="Ours only; mean and spread over seeds."
         )
         self.chapter.html(note + table, label="control", results=_of(shown, names))
+
+    def pairs(self, *more: str) -> None:
+        """Show the rows of the table, and `more`, against their baselines, seed by seed."""
+        names = list(dict.fromkeys([*experiments_of(self.number), *more]))
+        found = paired_runs(self.real, names)
+        self.chapter.html(
+            pair_table_html(found),
+            label=f"pairs-{ROMAN[self.number]}",
+            results=_of(found, list(found)),
+        )
 
     def curves(self, metric: str, label: str) -> None:
         """Show curves of "IoU" or "HD95" over thresholds."""
