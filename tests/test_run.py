@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from csbsr.cli import main
+from csbsr.data.cracks import CrackFolder
 from csbsr.reproduce import results as result_files
 from csbsr.reproduce.provenance import code_closure
 from csbsr.reproduce.results import KEYS, find_results, read_result, write_json
@@ -252,3 +253,21 @@ def test_natural_images_come_from_the_environment_and_stand_in_the_run_card(
     assert {p.name for p in (tmp_path / "runs").rglob("step1-*")} == shared
     monkeypatch.delenv("CSBSR_NATURAL")
     assert Request().natural is None
+
+
+def test_images_are_checked_until_a_result_was_made_from_them(
+    folder: Path, tmp_path: Path, monkeypatch
+) -> None:
+    checked: list[str] = []
+    whole = CrackFolder.check
+    monkeypatch.setattr(
+        CrackFolder, "check", lambda self: (checked.append(self.split), whole(self))
+    )
+    assert run(folder, tmp_path / "out") == 0
+    assert checked == ["train", "test"]
+    assert run(folder, tmp_path / "out") == 0
+    assert len(checked) == 2, "the same files gave a result before"
+    image = folder / "test" / "images" / "crack_0.jpg.png"
+    image.write_bytes(image.read_bytes()[:-40])
+    assert run(folder, tmp_path / "out") == 2
+    assert len(checked) > 2

@@ -17,7 +17,8 @@ from csbsr.reproduce.exhibit_values import figure_values, table_values
 from csbsr.reproduce.profiles import Profile, load_profile
 from csbsr.reproduce.provenance import repository_root, run_card
 from csbsr.reproduce.results import ResultFile, find_results
-from csbsr.reproduce.run import Request, data_name, hash_of_data, run_experiments
+from csbsr.reproduce.run import Request, run_experiments
+from csbsr.reproduce.sources import data_name, hash_of, open_data
 
 SOURCE_URL = "https://github.com/csbsr/csbsr/blob/main"
 
@@ -162,7 +163,7 @@ class Chapter:
 
     def _card(self, seconds: float) -> dict[str, object]:
         if self.data_hash is None:
-            self.data_hash = hash_of_data(self.data, self.profile, self.protocol)
+            self.data_hash = hash_of(open_data(self.data, self.profile, self.protocol))
         return run_card(
             profile=self.profile.name,
             protocol=self.protocol.name,

@@ -29,7 +29,8 @@ from csbsr.reproduce.robustness_scores import (
     score,
     walls_of,
 )
-from csbsr.reproduce.run import Context, Request, data_name, fingerprint, prepare
+from csbsr.reproduce.run import Context, Request, fingerprint, prepare
+from csbsr.reproduce.sources import data_name
 from csbsr.reproduce.training_plan import Plan, train_experiment
 
 SCHEMA = "robustness-1"

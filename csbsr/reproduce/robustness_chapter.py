@@ -35,7 +35,8 @@ from csbsr.reproduce.robustness_figures import (
     robustness_tables,
     strength_figure,
 )
-from csbsr.reproduce.run import Request, data_name
+from csbsr.reproduce.run import Request
+from csbsr.reproduce.sources import data_name
 
 WATERMARK = "smoke run"
 COLOURS = "blue: crack pixels found; green: missed; yellow: false alarms"

@@ -8,8 +8,6 @@ from pathlib import Path
 
 import torch
 
-from csbsr.data.cracks import CrackFolder
-from csbsr.data.synthetic import SyntheticCracks
 from csbsr.evaluation import evaluate
 from csbsr.protocol import PAPER, Protocol
 from csbsr.reproduce.experiments import Experiment, experiment, with_ancestors
@@ -25,6 +23,14 @@ from csbsr.reproduce.results import (
     require_writable,
     result_path,
     write_json,
+)
+from csbsr.reproduce.sources import (
+    Source,
+    check,
+    data_name,
+    hash_of,
+    open_data,
+    was_measured,
 )
 from csbsr.reproduce.training_plan import Plan, train_experiment
 from csbsr.training.distributed import ranks
@@ -61,15 +67,10 @@ class Context:
     request: Request
     profile: Profile
     protocol: Protocol
-    train: CrackFolder | SyntheticCracks
-    test: CrackFolder | SyntheticCracks
+    train: Source
+    test: Source
     data_hash: str
     device: torch.device
-
-
-def data_name(data: str) -> str:
-    """Short name of a data set: `synthetic`, or the folder's own name."""
-    return "synthetic" if data == "synthetic" else Path(data).resolve().name
 
 
 def pick_device(name: str) -> torch.device:
@@ -87,47 +88,18 @@ def pick_device(name: str) -> torch.device:
     return device
 
 
-def open_data(data: str, profile: Profile, crop: int | None) -> tuple:
-    """Training and test images of a profile, not read yet; ValueError for a folder that is none."""
-    images = profile.images
-    if data == "synthetic":
-        size = images.synthetic_size
-        train: CrackFolder | SyntheticCracks
-        train = SyntheticCracks(images.synthetic_train, size, split="train")
-    else:
-        train = CrackFolder(data, "train", min_size=crop, count=images.train_limit or None)
-    return train, open_test(data, profile, 0)
-
-
-def open_test(data: str, profile: Profile, limit: int) -> CrackFolder | SyntheticCracks:
-    """Test images alone, at most `limit` of them (0: all)."""
-    images = profile.images
-    if data == "synthetic":
-        count = min(limit or images.synthetic_test, images.synthetic_test)
-        return SyntheticCracks(count, images.synthetic_size, split="test")
-    return CrackFolder(data, "test", min_size=16, count=limit or images.test_limit or None)
-
-
-def hash_of_data(data: str, profile: Profile, protocol: Protocol) -> str:
-    """Hash over all images and masks of a profile, without decoding them."""
-    return digest([s.fingerprint() for s in open_data(data, profile, _crop(profile, protocol))])
-
-
-def _crop(profile: Profile, protocol: Protocol) -> int | None:
-    return profile.images.crop or protocol.crop
-
-
 def prepare(request: Request) -> Context:
     """Check everything a run needs before anything is written; ValueError says what to mend."""
     profile = load_profile(request.profile)
     protocol = profile.protocol(request.protocol)
     device = pick_device(request.device)
     require_writable(request.results)
-    train, test = open_data(request.data, profile, _crop(profile, protocol))
-    for source in (train, test):
-        if isinstance(source, CrackFolder):
-            source.check()
-    data_hash = digest([train.fingerprint(), test.fingerprint()])
+    train, test = open_data(request.data, profile, protocol)
+    data_hash = hash_of([train, test])
+    folder = request.results / profile.name / data_name(request.data)
+    if not was_measured(folder, data_hash):
+        check(train)
+        check(test)
     return Context(request, profile, protocol, train, test, data_hash, device)
 
 

@@ -28,7 +28,8 @@ from csbsr.reproduce.figures import nothing_here, stamp
 from csbsr.reproduce.loss_examples import example_crack
 from csbsr.reproduce.models import build
 from csbsr.reproduce.profiles import Profile, Step, load_profile
-from csbsr.reproduce.run import Request, data_name, run_experiments
+from csbsr.reproduce.run import Request, run_experiments
+from csbsr.reproduce.sources import data_name
 from csbsr.reproduce.stages import final_stage
 from csbsr.reproduce.training_plan import log_of
 from csbsr.training.log import read_log

@@ -10,7 +10,8 @@ from csbsr.reproduce.display import smoke_note, stale_note, table_html
 from csbsr.reproduce.exhibit import result_link
 from csbsr.reproduce.paper import METRICS, Row, Table, load_table
 from csbsr.reproduce.results import ResultFile, find_results
-from csbsr.reproduce.run import Request, data_name, is_stale, run_experiments
+from csbsr.reproduce.run import Request, is_stale, run_experiments
+from csbsr.reproduce.sources import data_name
 
 Results = Mapping[str, Sequence[ResultFile]]
 

@@ -9,7 +9,6 @@ import numpy as np
 from PIL import Image
 from torch import nn
 
-from csbsr.data.cracks import CrackFolder
 from csbsr.evaluation import evaluate
 from csbsr.inference import read_photograph, segment_photograph
 from csbsr.networks.joint import DSRLJoint, Joint
@@ -21,7 +20,8 @@ from csbsr.reproduce.profiles import load_profile
 from csbsr.reproduce.provenance import code_closure, digest, run_card
 from csbsr.reproduce.record import content_of
 from csbsr.reproduce.results import ResultFile, require_writable, result_path, write_json
-from csbsr.reproduce.run import data_name, open_test, pick_device
+from csbsr.reproduce.run import pick_device
+from csbsr.reproduce.sources import check, data_name, open_test
 
 __all__ = ["evaluate_checkpoint", "import_checkpoint", "is_import_stale", "segment_files"]
 
@@ -71,8 +71,7 @@ def evaluate_checkpoint(
     device = pick_device(device_name)
     require_writable(results)
     source = open_test(data, profile, limit)
-    if isinstance(source, CrackFolder):
-        source.check()
+    check(source)
     started = time.perf_counter()
     model = as_joint(name, module).to(device)
     evaluation = evaluate(
