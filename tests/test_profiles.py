@@ -7,7 +7,7 @@ from csbsr.reproduce.experiments import M_SEARCH, experiment, experiments, with_
 from csbsr.reproduce.paper import load_tables
 from csbsr.reproduce.profiles import NAMES, load_profile, parse_profile
 from csbsr.reproduce.provenance import PACKAGE
-from csbsr.reproduce.stages import final_stage, sr_stage, warm_start_stage
+from csbsr.reproduce.stages import final_stage, sr_stage, steps_of, warm_start_stage
 
 
 def text_of(name: str) -> str:
@@ -109,3 +109,25 @@ def test_parents_come_first_and_once() -> None:
         "csbsr-pspnet",
         "csbsr-pspnet-blurskip",
     ]
+
+
+def test_one_network_for_both_tasks_gets_the_iterations_of_the_warm_start() -> None:
+    quick, smoke = load_profile("quick"), load_profile("smoke")
+    protocol = quick.protocol("paper")
+    stage = final_stage(experiment("dsrl"), quick, protocol)
+    assert stage.iterations == quick.warm_start.iterations + quick.step3.iterations
+    assert stage.lr_segmentation == quick.warm_start.lr_segmentation
+    assert final_stage(experiment("hr-pspnet"), quick, protocol).iterations == 1000
+    assert final_stage(experiment("dsrl"), smoke, protocol).iterations == smoke.step3.iterations
+
+
+def test_steps_of_an_experiment_come_in_their_order() -> None:
+    quick = load_profile("quick")
+    protocol = quick.protocol("paper")
+    steps = steps_of(experiment("csbsr-pspnet"), quick, protocol)
+    assert [s.train for s in steps] == ["sr", "sr", "segmentation", "both"]
+    assert [s.train for s in steps_of(experiment("hr-pspnet"), quick, protocol)] == [
+        "segmentation",
+        "segmentation",
+    ]
+    assert len(steps_of(experiment("dsrl"), quick, protocol)) == 1

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from PIL import Image
 from csbsr.cli import main
 from csbsr.data.cracks import CrackFolder
 from csbsr.reproduce import results as result_files
+from csbsr.reproduce import stages
 from csbsr.reproduce.provenance import code_closure
 from csbsr.reproduce.results import KEYS, find_results, read_result, write_json
 from csbsr.reproduce.run import Request, is_stale, run_experiments
@@ -271,3 +273,17 @@ def test_images_are_checked_until_a_result_was_made_from_them(
     image.write_bytes(image.read_bytes()[:-40])
     assert run(folder, tmp_path / "out") == 2
     assert len(checked) > 2
+
+
+def test_a_change_in_how_steps_are_made_makes_results_stale(
+    folder: Path, tmp_path: Path, monkeypatch
+) -> None:
+    assert run(folder, tmp_path / "out") == 0
+    (path,) = (tmp_path / "out").rglob("*.json")
+    result = read_result(path)
+    assert not is_stale(result)
+    whole = stages.final_stage
+    monkeypatch.setattr(stages, "final_stage", lambda *a: replace(whole(*a), beta=0.4))
+    assert is_stale(result)
+    del result.content["run_card"]["steps"]
+    assert not is_stale(result), "older results have no such hash"

@@ -32,6 +32,7 @@ from csbsr.reproduce.sources import (
     open_data,
     was_measured,
 )
+from csbsr.reproduce.stages import steps_of
 from csbsr.reproduce.training_plan import Plan, train_experiment
 from csbsr.training.distributed import ranks
 
@@ -112,6 +113,16 @@ def fingerprint(
     return digest([*choice, data_hash, seed, code_closure(modules_of(row))])
 
 
+def steps_digest(row: Experiment, profile: Profile, protocol: Protocol) -> str:
+    """Hash of the settings of every training step, those of parents included.
+
+    It stands beside the fingerprint: how a profile becomes steps is no part of the code that
+    computes, and results older than this hash lack it.
+    """
+    lineage = [experiment(name) for name in with_ancestors([row.id])]
+    return digest([[digest(s) for s in steps_of(r, profile, protocol)] for r in lineage])
+
+
 def is_stale(result: ResultFile) -> bool:
     """Whether today's code, profile or experiment would compute something else."""
     content = result.content
@@ -119,18 +130,16 @@ def is_stale(result: ResultFile) -> bool:
         from csbsr.reproduce.weights import is_import_stale  # it builds on this module
 
         return is_import_stale(result)
+    card = content["run_card"]
     try:
-        profile = load_profile(content["profile"])
-        expected = fingerprint(
-            experiment(content["experiment"]),
-            profile,
-            profile.protocol(content["protocol"]),
-            content["seed"],
-            content["run_card"].get("data_hash", ""),
-        )
+        row, profile = experiment(content["experiment"]), load_profile(content["profile"])
+        protocol = profile.protocol(content["protocol"])
+        data_hash = card.get("data_hash", "")
+        expected = fingerprint(row, profile, protocol, content["seed"], data_hash)
+        steps = steps_digest(row, profile, protocol)
     except ValueError:
         return True
-    return expected != result.fingerprint
+    return (expected, steps) != (result.fingerprint, card.get("steps", steps))
 
 
 def run_experiment(row: Experiment, context: Context, say: Say, quiet: bool) -> Path:
@@ -141,7 +150,8 @@ def run_experiment(row: Experiment, context: Context, say: Say, quiet: bool) -> 
     key = fingerprint(row, profile, protocol, request.seed, context.data_hash)
     if path.exists():
         try:
-            if read_result(path).fingerprint == key:
+            known = read_result(path)
+            if known.fingerprint == key and not is_stale(known):
                 return path
         except ValueError as error:
             say(f"{error}; running again")
@@ -186,6 +196,7 @@ def run_experiment(row: Experiment, context: Context, say: Say, quiet: bool) -> 
         | {
             "natural": Path(request.natural).resolve().name if request.natural else "synthetic",
             "fingerprint": key,
+            "steps": steps_digest(row, profile, protocol),
             "note": profile.note,
             "protocol_changes": profile.protocol_changes,
         },

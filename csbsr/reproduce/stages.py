@@ -1,5 +1,7 @@
 """From an experiment and a profile to the training steps of Sec. III-E."""
 
+from dataclasses import replace
+
 from csbsr.protocol import Protocol
 from csbsr.reproduce.experiments import Experiment
 from csbsr.reproduce.profiles import Profile, Step
@@ -66,7 +68,7 @@ def warm_start_stage(profile: Profile, protocol: Protocol) -> StageConfig:
 
 def final_stage(experiment: Experiment, profile: Profile, protocol: Protocol) -> StageConfig:
     """Step 3 of an experiment, or the training of its blur skip."""
-    step = profile.blur_skip if experiment.blur_skip else profile.step3
+    step = _last_step(experiment, profile)
     if experiment.blur_skip:
         train = "blur_skip" if protocol.blur_skip_training == "skip_only" else "all"
     else:
@@ -87,8 +89,40 @@ def final_stage(experiment: Experiment, profile: Profile, protocol: Protocol) ->
     )
 
 
+def steps_of(
+    experiment: Experiment, profile: Profile, protocol: Protocol
+) -> tuple[StageConfig, ...]:
+    """Every training step behind an experiment, its last one last (without its parents')."""
+    steps = []
+    if experiment.sr and experiment.sr != "dsrl":
+        for step, natural in ((profile.step1, True), (profile.step2, False)):
+            if step.iterations:
+                steps.append(sr_stage(experiment.sr, step, profile, protocol, natural))
+    if experiment.sr != "dsrl" and profile.warm_start.iterations:
+        steps.append(warm_start_stage(profile, protocol))
+    return (*steps, final_stage(experiment, profile, protocol))
+
+
+def _last_step(experiment: Experiment, profile: Profile) -> Step:
+    """Lengths and rates of the last step.
+
+    DSRL is one network without a start of its own, so that it gets the iterations of the warm
+    start as well, and its rate.
+    """
+    if experiment.blur_skip:
+        return profile.blur_skip
+    if experiment.sr == "dsrl" and profile.warm_start.iterations:
+        return replace(
+            profile.step3,
+            iterations=profile.step3.iterations + profile.warm_start.iterations,
+            lr_segmentation=profile.warm_start.lr_segmentation,
+        )
+    return profile.step3
+
+
 def cost(profile: Profile, experiment: Experiment) -> str:
     """Iterations that one experiment costs beyond the steps it shares with others."""
-    step = profile.blur_skip if experiment.blur_skip else profile.step3
-    shared = profile.step1.iterations + profile.step2.iterations if experiment.uses_sr else 0
+    step = _last_step(experiment, profile)
+    separate = experiment.uses_sr and experiment.sr != "dsrl"
+    shared = profile.step1.iterations + profile.step2.iterations if separate else 0
     return f"{step.iterations:,} iterations" + (f" (+ {shared:,} shared)" if shared else "")
