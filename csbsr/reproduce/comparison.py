@@ -13,20 +13,18 @@ from csbsr.reproduce.comparison_pictures import (
     search_picture,
 )
 from csbsr.reproduce.display import smoke_note, table_html
-from csbsr.reproduce.exhibit import Picture
 from csbsr.reproduce.experiments import experiment
 from csbsr.reproduce.figures import search_names
 from csbsr.reproduce.pair_table import pair_table_html, paired_runs
 from csbsr.reproduce.results import ResultFile, find_results
 from csbsr.reproduce.tables import (
+    Results,
     experiments_of,
     measured,
     paper_table_html,
     shown_value,
     smoke_table_html,
 )
-
-Runs = Mapping[str, Sequence[ResultFile]]
 
 ROMAN: Mapping[str, int] = {"II": 2, "III": 3, "IV": 4, "V": 5, "VI": 6}
 """Numbers of the tables as their anchors have them."""
@@ -43,8 +41,8 @@ class Comparison:
         self.chapter, self.number = chapter, number
         extra = (*CURVES.get(number, ()), *PANELS.get(number, ()))
         names = list(dict.fromkeys([*experiments_of(number), *extra]))
-        self.run: Runs = chapter.measure(names)
-        self.real: Runs = chapter.measured() if chapter.smoke else self.run
+        self.run: Results = chapter.measure(names)
+        self.real: Results = chapter.measured() if chapter.smoke else self.run
         self.authors = find_results(chapter.results_folder, "authors")
 
     def table(self) -> None:
@@ -86,13 +84,15 @@ class Comparison:
     def curves(self, metric: str, label: str) -> None:
         """Show curves of "IoU" or "HD95" over thresholds."""
         smoke = self.chapter.smoke and not _of(self.real, CURVES[self.number])
-        self._show(label, curve_picture(self.number, metric, self._runs(smoke), smoke))
+        self.chapter.picture(label, curve_picture(self.number, metric, self._runs(smoke), smoke))
 
     def panels(self, rule: str, label: str) -> None:
         """Show pictures of two images chosen by a rule of `comparison_pictures.RULES`."""
         smoke = self.chapter.smoke and not panel_files(self.number, self.real)
         protocol = self.chapter.protocol.name
-        self._show(label, panel_picture(self.number, rule, self._runs(smoke), protocol, smoke))
+        self.chapter.picture(
+            label, panel_picture(self.number, rule, self._runs(smoke), protocol, smoke)
+        )
 
     def search(self, label: str) -> None:
         """Show IoU_max over the constants m of the three weights (Table V)."""
@@ -100,14 +100,11 @@ class Comparison:
         runs = self.real
         if smoke or not self.chapter.smoke:
             runs = self.chapter.measure([*search_names(), "csbsr-pspnet"])
-        self._show(label, search_picture(runs, smoke))
+        self.chapter.picture(label, search_picture(runs, smoke))
 
-    def _runs(self, smoke: bool) -> Runs:
+    def _runs(self, smoke: bool) -> Results:
         return self.run if smoke else self.real
 
-    def _show(self, label: str, picture: Picture) -> None:
-        self.chapter.picture(label, picture)
 
-
-def _of(runs: Runs, names: Sequence[str]) -> list[ResultFile]:
+def _of(runs: Results, names: Sequence[str]) -> list[ResultFile]:
     return [result for name in dict.fromkeys(names) for result in runs.get(name, ())]

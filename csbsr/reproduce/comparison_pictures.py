@@ -17,9 +17,7 @@ from csbsr.reproduce.figures import (
 from csbsr.reproduce.panels import Panel, load_panels
 from csbsr.reproduce.profiles import load_profile
 from csbsr.reproduce.results import ResultFile
-from csbsr.reproduce.tables import measured
-
-Runs = Mapping[str, Sequence[ResultFile]]
+from csbsr.reproduce.tables import Results, measured
 
 WATERMARK = "smoke run"
 
@@ -54,7 +52,7 @@ RULES: Mapping[str, str] = {
 }
 
 
-def curve_picture(number: str, metric: str, runs: Runs, smoke: bool) -> Picture:
+def curve_picture(number: str, metric: str, runs: Results, smoke: bool) -> Picture:
     """IoU or HD95 over thresholds of the experiments beside a table."""
     titles = {name: experiment(name).title for name in CURVES[number]}
     figure = threshold_figure(
@@ -77,7 +75,7 @@ def curve_picture(number: str, metric: str, runs: Runs, smoke: bool) -> Picture:
     return Picture(figure, caption, alt, smoke, [r for name in there for r in runs[name]])
 
 
-def panel_files(number: str, runs: Runs) -> dict[str, ResultFile]:
+def panel_files(number: str, runs: Results) -> dict[str, ResultFile]:
     """The first result with kept pictures of each experiment that a table's panels show."""
     found = {}
     for name in PANELS.get(number, ()):
@@ -91,7 +89,7 @@ def _picture_of(result: ResultFile) -> Path:
     return result.path.with_suffix(".jpg")
 
 
-def panel_picture(number: str, rule: str, runs: Runs, protocol: str, smoke: bool) -> Picture:
+def panel_picture(number: str, rule: str, runs: Results, protocol: str, smoke: bool) -> Picture:
     """Pictures of two images chosen by a rule of `RULES`; `protocol` degraded them."""
     files = panel_files(number, runs)
     profile = load_profile(next(iter(files.values())).content["profile"])
@@ -128,7 +126,7 @@ def _chosen(rule: str, columns: Sequence[list[Panel]]) -> list[int]:
             return [i for i, panel in enumerate(last) if panel.mask.any()][:2]
 
 
-def search_picture(runs: Runs, smoke: bool) -> Picture:
+def search_picture(runs: Results, smoke: bool) -> Picture:
     """IoU_max over the constants m of the three weights (Table V)."""
     figure = search_figure(runs, watermark=WATERMARK if smoke else "")
     found = {n: v.value for n in search_names() if (v := measured(runs.get(n, ()), "IoU_max"))}
