@@ -78,7 +78,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def _dispatch(arguments: argparse.Namespace) -> int:
     # Commands are imported when they are used: `csbsr --help` must not wait for torch.
-    from csbsr.reproduce import commands
+    from csbsr import commands
 
     handlers = {
         "run": commands.run,

@@ -5,9 +5,8 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-
-from csbsr.reproduce.claim_numbers import PaperNumbers, collect_results, seed_sd
-from csbsr.reproduce.claims import (
+from csbsr_book.paper.checks import PaperNumbers, collect_results, seed_sd
+from csbsr_book.paper.claims import (
     evaluate_on_paper,
     evaluate_on_results,
     load_by_eye,
@@ -16,9 +15,10 @@ from csbsr.reproduce.claims import (
     parse_claims,
     update_ledger,
 )
-from csbsr.reproduce.experiments import experiment
-from csbsr.reproduce.paper import load_tables, parse_table, read_toml
-from csbsr.reproduce.verdicts import Verdict, combine
+from csbsr_book.paper.printed import load_tables, parse_table, read_toml
+
+from csbsr.study.experiments import experiment
+from csbsr.study.verdicts import Verdict, combine
 
 CLAIMS = {claim.id: claim for claim in load_claims()}
 RESULTS = collect_results(Path(__file__).parents[1] / "results")
@@ -32,7 +32,7 @@ def test_verdict_is_the_one_in_the_ledger(claim_id):
         "paper": evaluate_on_paper(claim).verdict,
         "results": evaluate_on_results(claim, RESULTS).verdict,
     }
-    assert now == LEDGER.get(claim_id), "if this is right, run csbsr.reproduce.claims.update_ledger"
+    assert now == LEDGER.get(claim_id), "if this is right: csbsr claims --update"
 
 
 def test_ledger_and_claims_name_the_same_statements():

@@ -5,6 +5,24 @@ from itertools import combinations
 import numpy as np
 import pytest
 import torch
+from csbsr_book.chapters import diagrams
+from csbsr_book.chapters import introduction as introduction_figures
+from csbsr_book.chapters import ledger as summary_tables
+from csbsr_book.chapters import networks as network_figures
+from csbsr_book.chapters import networks as segmentation_figures
+from csbsr_book.chapters import strategy as strategy_figures
+from csbsr_book.chapters.diagrams import thumbnails
+from csbsr_book.chapters.network_tables import (
+    HR,
+    LR,
+    cost_table,
+    count,
+    measured_seconds,
+    shape_table,
+)
+from csbsr_book.chapters.networks import Layout, Node, draw
+from csbsr_book.paper.printed import load_parameters, load_table
+from csbsr_book.site.drawing import SMALL
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from matplotlib.patches import Ellipse, FancyBboxPatch
@@ -15,20 +33,7 @@ from csbsr.networks.blur_skip import BlurSkip
 from csbsr.networks.dbpn import DBPN
 from csbsr.networks.kbpn import KBPN
 from csbsr.networks.pspnet import PSPNet
-from csbsr.reproduce import (
-    diagrams,
-    introduction_figures,
-    network_figures,
-    segmentation_figures,
-    strategy_figures,
-    summary_tables,
-)
-from csbsr.reproduce.diagram_parts import SMALL
-from csbsr.reproduce.diagram_pictures import thumbnails
-from csbsr.reproduce.network_figures import Layout, Node, draw
-from csbsr.reproduce.network_tables import HR, LR, cost_table, count, measured_seconds, shape_table
-from csbsr.reproduce.paper import load_parameters, load_table
-from csbsr.reproduce.profiles import NAMES, load_profile
+from csbsr.study.profiles import NAMES, load_profile
 
 DIAGRAMS = {
     "figure-2": diagrams.combinations_figure,

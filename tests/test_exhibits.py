@@ -10,16 +10,23 @@ from pathlib import Path
 import nbformat
 import numpy as np
 import pytest
+from csbsr_book.chapters.tables import paper_table_html
+from csbsr_book.site import chapter as chapters
+from csbsr_book.site.build import BookRequest, execute
+from csbsr_book.site.chapter import Chapter
+from csbsr_book.site.display import table_html
+from csbsr_book.site.exhibit import (
+    FOLDER_VARIABLE,
+    figure_values,
+    merged,
+    place_of,
+    result_link,
+    slug,
+    table_values,
+)
 from matplotlib import pyplot as plt
 
-from csbsr.reproduce import chapter as chapters
-from csbsr.reproduce.chapter import Chapter
-from csbsr.reproduce.display import table_html
-from csbsr.reproduce.exhibit import FOLDER_VARIABLE, merged, place_of, result_link, slug
-from csbsr.reproduce.exhibit_values import figure_values, table_values
-from csbsr.reproduce.pipeline import BookRequest, execute
-from csbsr.reproduce.results import ResultFile
-from csbsr.reproduce.tables import paper_table_html
+from csbsr.study.results import ResultFile
 
 ROOT = Path(__file__).parents[1]
 
@@ -117,7 +124,7 @@ def test_a_figure_alone_carries_its_card_and_numbers_in_the_link(shown: list[str
 
 
 def test_the_data_hash_is_that_of_the_results(shown: list[str]) -> None:
-    from csbsr.reproduce.run import Request, prepare
+    from csbsr.study.run import Request, prepare
 
     Chapter("x").html(table_html(["A"], [["1"]], caption="t"))
     request = Request(profile="smoke", data="synthetic", seed=0, results=ROOT / "results")
@@ -191,8 +198,8 @@ def test_outside_the_book_a_chapter_brings_its_style(
 
 SOURCE = """
 from matplotlib import pyplot as plt
-from csbsr.reproduce.chapter import Chapter
-from csbsr.reproduce.introduction_figures import problems_table
+from csbsr_book.site.chapter import Chapter
+from csbsr_book.chapters.introduction import problems_table
 chapter = Chapter("01-x", profile=profile, seed=seed, data=data)
 chapter.html(problems_table({}), label="table-1")
 figure, axes = plt.subplots()
@@ -217,7 +224,7 @@ class Links(HTMLParser):
 def test_a_built_chapter_links_to_what_the_build_stages(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from csbsr.reproduce.pipeline import run_notebooks, stage
+    from csbsr_book.site.build import run_notebooks, stage
 
     request = BookRequest(tmp_path)
     (tmp_path / "notebooks").mkdir()

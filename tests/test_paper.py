@@ -1,8 +1,7 @@
 """The paper's numbers as data: complete, consistent where the paper is, and refused if wrong."""
 
 import pytest
-
-from csbsr.reproduce.paper import (
+from csbsr_book.paper.printed import (
     METRICS,
     Metric,
     cells,

@@ -3,11 +3,9 @@
 import re
 
 import pytest
-
-from csbsr.reproduce.evidence import fill
-from csbsr.reproduce.inconsistencies import load_inconsistencies, parse_inconsistencies
-from csbsr.reproduce.paper import METRICS, load_table, load_tables
-from csbsr.reproduce.printed_equations import printed_value, small_mask
+from csbsr_book.paper.examples import printed_value, small_mask
+from csbsr_book.paper.inconsistencies import fill, load_inconsistencies, parse_inconsistencies
+from csbsr_book.paper.printed import METRICS, load_table, load_tables
 
 ENTRIES = {entry.id: entry for entry in load_inconsistencies()}
 TABLES = load_tables()

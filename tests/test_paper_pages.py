@@ -5,13 +5,7 @@ from dataclasses import fields
 from html.parser import HTMLParser
 
 import pytest
-
-from csbsr.protocol import PAPER, RELEASED, Protocol
-from csbsr.reproduce.claims import load_by_eye, load_claims
-from csbsr.reproduce.claims_report import claims_text
-from csbsr.reproduce.deviations import NOT_MEASURED, load_deviations, parse_deviations
-from csbsr.reproduce.inconsistencies import SEVERITIES, load_inconsistencies
-from csbsr.reproduce.paper_pages import (
+from csbsr_book.chapters.ledger import (
     PARTS,
     by_eye_table,
     claims_of,
@@ -20,6 +14,11 @@ from csbsr.reproduce.paper_pages import (
     deviations_table,
     inconsistencies_table,
 )
+from csbsr_book.paper.claims import claims_text, load_by_eye, load_claims
+from csbsr_book.paper.deviations import NOT_MEASURED, load_deviations, parse_deviations
+from csbsr_book.paper.inconsistencies import SEVERITIES, load_inconsistencies
+
+from csbsr.protocol import PAPER, RELEASED, Protocol
 
 ROWS = {row.id: row for row in load_deviations()}
 

@@ -5,10 +5,16 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from csbsr_book.site.build import (
+    BookRequest,
+    execute,
+    gate,
+    notebook_keys,
+    notebook_with,
+    run_notebooks,
+)
 
-from csbsr.reproduce.book import notebook_with
-from csbsr.reproduce.pipeline import BookRequest, execute, gate, notebook_keys, run_notebooks
-from csbsr.reproduce.provenance import repository_root
+from csbsr.study.provenance import repository_root
 
 ROOT = Path(__file__).parents[1]
 

@@ -1,17 +1,17 @@
 """Profiles and experiments: validated data, unknown names refused in one line."""
 
 import pytest
+from csbsr_book.paper.printed import load_tables
 
 from csbsr.protocol import PAPER, RELEASED, protocol_named
-from csbsr.reproduce.experiments import M_SEARCH, experiment, experiments, with_ancestors
-from csbsr.reproduce.paper import load_tables
-from csbsr.reproduce.profiles import NAMES, load_profile, parse_profile
-from csbsr.reproduce.provenance import PACKAGE
-from csbsr.reproduce.stages import final_stage, sr_stage, steps_of, warm_start_stage
+from csbsr.study.experiments import M_SEARCH, experiment, experiments, with_ancestors
+from csbsr.study.profiles import NAMES, load_profile, parse_profile
+from csbsr.study.provenance import PACKAGE
+from csbsr.study.steps import final_stage, sr_stage, steps_of, warm_start_stage
 
 
 def text_of(name: str) -> str:
-    return (PACKAGE / "reproduce" / "profiles" / f"{name}.toml").read_text(encoding="utf-8")
+    return (PACKAGE / "study" / "profiles" / f"{name}.toml").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("name", NAMES)

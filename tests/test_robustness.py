@@ -6,6 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from csbsr_book.chapters.robustness import Robustness
+from csbsr_book.chapters.robustness_figures import judged, photograph_figure, robustness_tables
+from csbsr_book.site.chapter import Chapter
+from csbsr_book.site.exhibit import place_of
 from matplotlib import pyplot as plt
 from PIL import Image
 from torch import Tensor, nn
@@ -14,23 +18,22 @@ from torch.nn import functional as F
 from csbsr.metrics import THRESHOLDS
 from csbsr.networks.joint import JointOutput
 from csbsr.protocol import PAPER
-from csbsr.reproduce import robustness
-from csbsr.reproduce.chapter import Chapter
-from csbsr.reproduce.exhibit import place_of
-from csbsr.reproduce.profiles import load_profile
-from csbsr.reproduce.results import find_results
-from csbsr.reproduce.robustness import LEADING, MODELS, chosen_walls, find_robustness
-from csbsr.reproduce.robustness_chapter import Robustness
-from csbsr.reproduce.robustness_figures import judged, photograph_figure, robustness_tables
-from csbsr.reproduce.robustness_scores import (
+from csbsr.study import robustness
+from csbsr.study.profiles import load_profile
+from csbsr.study.results import find_results
+from csbsr.study.robustness import (
     CLEAN,
     CONDITIONS,
+    LEADING,
+    MODELS,
     Condition,
+    chosen_walls,
     degraded,
+    find_robustness,
     score,
     walls_of,
 )
-from csbsr.reproduce.run import Request
+from csbsr.study.run import Request
 
 
 class Darkness(nn.Module):

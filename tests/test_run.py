@@ -12,11 +12,12 @@ from PIL import Image
 
 from csbsr.cli import main
 from csbsr.data.cracks import CrackFolder
-from csbsr.reproduce import results as result_files
-from csbsr.reproduce import stages
-from csbsr.reproduce.provenance import code_closure
-from csbsr.reproduce.results import KEYS, find_results, read_result, write_json
-from csbsr.reproduce.run import Request, is_stale, run_experiments
+from csbsr.study import results as result_files
+from csbsr.study import steps as stages
+from csbsr.study.freshness import is_stale
+from csbsr.study.provenance import code_closure
+from csbsr.study.results import KEYS, find_results, read_result, write_json
+from csbsr.study.run import Request, run_experiments
 
 METRICS = {"IoU_max", "AIU", "HD95_min", "AHD95", "PSNR", "SSIM", "kernel_PSNR"}
 
@@ -223,14 +224,14 @@ def test_a_changed_loss_makes_results_stale(folder: Path, tmp_path: Path, monkey
     run(folder, out)
     result = read_result(out / "smoke" / "cracks" / "hr-pspnet-seed0.json")
     assert not is_stale(result)
-    from csbsr.reproduce import run as run_module
+    from csbsr.study import freshness
 
     def with_changed_loss(modules: list[str]) -> dict[str, str]:
         hashes = code_closure(modules)
         assert "csbsr/losses/terms.py" in hashes, "a loss must count as code that matters"
         return hashes | {"csbsr/losses/terms.py": "changed"}
 
-    monkeypatch.setattr(run_module, "code_closure", with_changed_loss)
+    monkeypatch.setattr(freshness, "code_closure", with_changed_loss)
     assert is_stale(result)
 
 

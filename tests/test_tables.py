@@ -4,22 +4,22 @@ import json
 from pathlib import Path
 
 import pytest
-
-from csbsr.reproduce.book import build_book, stale_results
-from csbsr.reproduce.display import figure_html, run_card_html, table_html
-from csbsr.reproduce.exhibit_values import table_values
-from csbsr.reproduce.experiments import experiments
-from csbsr.reproduce.figures import threshold_figure
-from csbsr.reproduce.paper import load_table
-from csbsr.reproduce.results import ResultFile, find_results, write_json
-from csbsr.reproduce.run import Request
-from csbsr.reproduce.tables import (
+from csbsr_book.chapters.tables import (
     best_of_ours,
     measured,
     paper_table_html,
     smoke_table_html,
     verdict,
 )
+from csbsr_book.chapters.curves import threshold_figure
+from csbsr_book.paper.printed import load_table
+from csbsr_book.site.build import build_book, stale_results
+from csbsr_book.site.display import figure_html, run_card_html, table_html
+from csbsr_book.site.exhibit import table_values
+
+from csbsr.study.experiments import experiments
+from csbsr.study.results import ResultFile, find_results, write_json
+from csbsr.study.run import Request
 
 TABLES = ("II", "III", "IV", "V", "VI")
 

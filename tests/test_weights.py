@@ -16,10 +16,16 @@ from torch.nn import functional as F
 from csbsr.cli import main
 from csbsr.networks import released
 from csbsr.networks.joint import JointOutput
-from csbsr.reproduce import imported, weights
-from csbsr.reproduce.imported import build_released, load_imported
-from csbsr.reproduce.results import KEYS, find_results, read_result
-from csbsr.reproduce.weights import EXPERIMENT_OF, as_joint, is_import_stale
+from csbsr.study import authors as imported
+from csbsr.study import authors as weights
+from csbsr.study.authors import (
+    EXPERIMENT_OF,
+    as_joint,
+    build_released,
+    load_imported,
+)
+from csbsr.study.freshness import is_import_stale
+from csbsr.study.results import KEYS, find_results, read_result
 
 NAME = "crackformer"  # the released network with the fewest weights
 State = dict[str, Tensor]
@@ -248,7 +254,7 @@ def test_a_pair_takes_its_two_prefixes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_every_name_has_a_place_of_its_own_experiment() -> None:
-    from csbsr.reproduce.experiments import experiment
+    from csbsr.study.experiments import experiment
 
     for name, place in EXPERIMENT_OF.items():
         assert imported._parts(name)

@@ -1,0 +1,1 @@
+"""The book over csbsr: what the paper says, how a page is made, and what each chapter shows."""

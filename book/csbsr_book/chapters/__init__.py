@@ -1,0 +1,1 @@
+"""One module per chapter: its figures and tables."""

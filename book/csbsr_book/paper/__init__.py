@@ -1,0 +1,1 @@
+"""What the paper says: printed numbers, claims and their checks, inconsistencies, deviations."""

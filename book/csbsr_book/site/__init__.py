@@ -1,0 +1,1 @@
+"""How a page is made: tables, exhibits, chapters, the look, the build."""

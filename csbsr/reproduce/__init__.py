@@ -1,1 +1,0 @@
-"""From experiments to tables, figures, claims and the rendered book."""
