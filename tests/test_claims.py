@@ -5,6 +5,9 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+
+from csbsr.study.experiments import experiment
+from csbsr.study.verdicts import Verdict, combine
 from csbsr_book.paper.checks import PaperNumbers, collect_results, seed_sd
 from csbsr_book.paper.claims import (
     evaluate_on_paper,
@@ -16,9 +19,6 @@ from csbsr_book.paper.claims import (
     update_ledger,
 )
 from csbsr_book.paper.printed import load_tables, parse_table, read_toml
-
-from csbsr.study.experiments import experiment
-from csbsr.study.verdicts import Verdict, combine
 
 CLAIMS = {claim.id: claim for claim in load_claims()}
 RESULTS = collect_results(Path(__file__).parents[1] / "results")

@@ -2,6 +2,12 @@
 
 import numpy as np
 import pytest
+from matplotlib import pyplot as plt
+
+from csbsr.data.manifest import Entry, NearDuplicate
+from csbsr.data.synthetic import SyntheticCracks
+from csbsr.protocol import PAPER
+from csbsr.realistic import STRENGTHS
 from csbsr_book.chapters.data import (
     contact_sheet,
     crack_share_histogram,
@@ -11,12 +17,6 @@ from csbsr_book.chapters.data import (
     realistic_gallery,
     split_table,
 )
-from matplotlib import pyplot as plt
-
-from csbsr.data.manifest import Entry, NearDuplicate
-from csbsr.data.synthetic import SyntheticCracks
-from csbsr.protocol import PAPER
-from csbsr.realistic import STRENGTHS
 
 
 @pytest.fixture(autouse=True)

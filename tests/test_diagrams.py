@@ -5,6 +5,17 @@ from itertools import combinations
 import numpy as np
 import pytest
 import torch
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+from matplotlib.patches import Ellipse, FancyBboxPatch
+from matplotlib.transforms import Bbox
+from torch import nn
+
+from csbsr.networks.blur_skip import BlurSkip
+from csbsr.networks.dbpn import DBPN
+from csbsr.networks.kbpn import KBPN
+from csbsr.networks.pspnet import PSPNet
+from csbsr.study.profiles import NAMES, load_profile
 from csbsr_book.chapters import diagrams
 from csbsr_book.chapters import introduction as introduction_figures
 from csbsr_book.chapters import ledger as summary_tables
@@ -23,17 +34,6 @@ from csbsr_book.chapters.network_tables import (
 from csbsr_book.chapters.networks import Layout, Node, draw
 from csbsr_book.paper.printed import load_parameters, load_table
 from csbsr_book.site.drawing import SMALL
-from matplotlib import pyplot as plt
-from matplotlib.figure import Figure
-from matplotlib.patches import Ellipse, FancyBboxPatch
-from matplotlib.transforms import Bbox
-from torch import nn
-
-from csbsr.networks.blur_skip import BlurSkip
-from csbsr.networks.dbpn import DBPN
-from csbsr.networks.kbpn import KBPN
-from csbsr.networks.pspnet import PSPNet
-from csbsr.study.profiles import NAMES, load_profile
 
 DIAGRAMS = {
     "figure-2": diagrams.combinations_figure,

@@ -10,6 +10,9 @@ from pathlib import Path
 import nbformat
 import numpy as np
 import pytest
+from matplotlib import pyplot as plt
+
+from csbsr.study.results import ResultFile
 from csbsr_book.chapters.tables import paper_table_html
 from csbsr_book.site import chapter as chapters
 from csbsr_book.site.build import BookRequest, execute
@@ -24,9 +27,6 @@ from csbsr_book.site.exhibit import (
     slug,
     table_values,
 )
-from matplotlib import pyplot as plt
-
-from csbsr.study.results import ResultFile
 
 ROOT = Path(__file__).parents[1]
 

@@ -4,13 +4,13 @@ import matplotlib
 import matplotlib.pyplot as plt
 import pytest
 import torch
-from csbsr_book.chapters import example_crack as loss_examples
-from csbsr_book.chapters import losses as loss_figures
-from csbsr_book.chapters import weights as weight_figures
 from matplotlib.figure import Figure
 
 from csbsr.data.distances import signed_distances
 from csbsr.protocol import PAPER, RELEASED
+from csbsr_book.chapters import example_crack as loss_examples
+from csbsr_book.chapters import losses as loss_figures
+from csbsr_book.chapters import weights as weight_figures
 
 matplotlib.use("Agg")
 

@@ -6,13 +6,13 @@ import re
 
 import numpy as np
 import pytest
+
+from csbsr.metrics import THRESHOLDS, threshold_curves
+from csbsr.metrics.plain import surface_lengths
 from csbsr_book.chapters import metrics as metric_figures
 from csbsr_book.chapters import metrics as metric_tables
 from csbsr_book.chapters.example_crack import example_crack
 from csbsr_book.explorables.threshold import threshold_slider
-
-from csbsr.metrics import THRESHOLDS, threshold_curves
-from csbsr.metrics.plain import surface_lengths
 
 
 @pytest.fixture(scope="module")

@@ -5,12 +5,12 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from csbsr_book.chapters.tables import NOTHING, pair_table_html, paired_runs
-from csbsr_book.site.exhibit import table_values
 
 from csbsr.study import provenance
 from csbsr.study.pairs import refresh_pairs
 from csbsr.study.results import ResultFile, find_results, read_result, write_json
+from csbsr_book.chapters.tables import NOTHING, pair_table_html, paired_runs
+from csbsr_book.site.exhibit import table_values
 
 NAMES = ["a", "b", "c", "d", "e", "f"]
 

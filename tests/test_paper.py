@@ -1,6 +1,7 @@
 """The paper's numbers as data: complete, consistent where the paper is, and refused if wrong."""
 
 import pytest
+
 from csbsr_book.paper.printed import (
     METRICS,
     Metric,

@@ -3,6 +3,7 @@
 import re
 
 import pytest
+
 from csbsr_book.paper.examples import printed_value, small_mask
 from csbsr_book.paper.inconsistencies import fill, load_inconsistencies, parse_inconsistencies
 from csbsr_book.paper.printed import METRICS, load_table, load_tables

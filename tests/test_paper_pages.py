@@ -5,6 +5,8 @@ from dataclasses import fields
 from html.parser import HTMLParser
 
 import pytest
+
+from csbsr.protocol import PAPER, RELEASED, Protocol
 from csbsr_book.chapters.ledger import (
     PARTS,
     by_eye_table,
@@ -17,8 +19,6 @@ from csbsr_book.chapters.ledger import (
 from csbsr_book.paper.claims import claims_text, load_by_eye, load_claims
 from csbsr_book.paper.deviations import NOT_MEASURED, load_deviations, parse_deviations
 from csbsr_book.paper.inconsistencies import SEVERITIES, load_inconsistencies
-
-from csbsr.protocol import PAPER, RELEASED, Protocol
 
 ROWS = {row.id: row for row in load_deviations()}
 

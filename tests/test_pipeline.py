@@ -5,6 +5,8 @@ from pathlib import Path
 
 import nbformat
 import pytest
+
+from csbsr.study.provenance import repository_root
 from csbsr_book.site.build import (
     BookRequest,
     execute,
@@ -13,8 +15,6 @@ from csbsr_book.site.build import (
     notebook_with,
     run_notebooks,
 )
-
-from csbsr.study.provenance import repository_root
 
 ROOT = Path(__file__).parents[1]
 

@@ -1,13 +1,13 @@
 """Profiles and experiments: validated data, unknown names refused in one line."""
 
 import pytest
-from csbsr_book.paper.printed import load_tables
 
 from csbsr.protocol import PAPER, RELEASED, protocol_named
 from csbsr.study.experiments import M_SEARCH, experiment, experiments, with_ancestors
 from csbsr.study.profiles import NAMES, load_profile, parse_profile
 from csbsr.study.provenance import PACKAGE
 from csbsr.study.steps import final_stage, sr_stage, steps_of, warm_start_stage
+from csbsr_book.paper.printed import load_tables
 
 
 def text_of(name: str) -> str:

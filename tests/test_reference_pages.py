@@ -7,14 +7,14 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from csbsr_book.chapters import api as api_pages
-from csbsr_book.chapters import reference as reference_pages
-from csbsr_book.chapters.api import LAYERS, api_html, public_members, public_modules, signature
 
 from csbsr import degradation, evaluation, protocol
 from csbsr.study.experiments import experiments
 from csbsr.study.provenance import PACKAGE
 from csbsr.study.results import KEYS
+from csbsr_book.chapters import api as api_pages
+from csbsr_book.chapters import reference as reference_pages
+from csbsr_book.chapters.api import LAYERS, api_html, public_members, public_modules, signature
 
 VOID = {"br", "img", "hr", "meta", "link", "input"}
 

@@ -6,10 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from csbsr_book.chapters.robustness import Robustness
-from csbsr_book.chapters.robustness_figures import judged, photograph_figure, robustness_tables
-from csbsr_book.site.chapter import Chapter
-from csbsr_book.site.exhibit import place_of
 from matplotlib import pyplot as plt
 from PIL import Image
 from torch import Tensor, nn
@@ -34,6 +30,10 @@ from csbsr.study.robustness import (
     walls_of,
 )
 from csbsr.study.run import Request
+from csbsr_book.chapters.robustness import Robustness
+from csbsr_book.chapters.robustness_figures import judged, photograph_figure, robustness_tables
+from csbsr_book.site.chapter import Chapter
+from csbsr_book.site.exhibit import place_of
 
 
 class Darkness(nn.Module):

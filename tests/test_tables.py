@@ -4,6 +4,11 @@ import json
 from pathlib import Path
 
 import pytest
+
+from csbsr.study.experiments import experiments
+from csbsr.study.results import ResultFile, find_results, write_json
+from csbsr.study.run import Request
+from csbsr_book.chapters.curves import threshold_figure
 from csbsr_book.chapters.tables import (
     best_of_ours,
     measured,
@@ -11,15 +16,10 @@ from csbsr_book.chapters.tables import (
     smoke_table_html,
     verdict,
 )
-from csbsr_book.chapters.curves import threshold_figure
 from csbsr_book.paper.printed import load_table
 from csbsr_book.site.build import build_book, stale_results
 from csbsr_book.site.display import figure_html, run_card_html, table_html
 from csbsr_book.site.exhibit import table_values
-
-from csbsr.study.experiments import experiments
-from csbsr.study.results import ResultFile, find_results, write_json
-from csbsr.study.run import Request
 
 TABLES = ("II", "III", "IV", "V", "VI")
 

@@ -31,6 +31,7 @@ def steps_digest(row: Experiment, profile: Profile, protocol: Protocol) -> str:
 def import_fingerprint(
     name: str, weights: str, place: str, protocol: Protocol, data_hash: str
 ) -> str:
+    """Hash of all that decides the numbers of published weights."""
     code = code_closure(["csbsr.evaluation", "csbsr.networks.released", "csbsr.data.cracks"])
     return digest([name, weights, place, digest(protocol), data_hash, code])
 
