@@ -9,15 +9,14 @@ from torch import nn
 
 from csbsr.data.natural import open_natural
 from csbsr.data.stream import CrackSource, CrackStream, NaturalStream
+from csbsr.networks.architecture import build_model, build_segmentation
 from csbsr.networks.joint import Joint
 from csbsr.protocol import Protocol
 from csbsr.study.experiments import Experiment, experiment
 from csbsr.study.models import (
     SEGMENTATION_MODULES,
     SR_MODULES,
-    build,
-    build_segmentation,
-    build_sr,
+    architecture_of,
     training_modules_of,
 )
 from csbsr.study.profiles import Profile, Step
@@ -237,7 +236,7 @@ def _stream(stage: StageConfig, plan: Plan, natural: bool) -> CrackStream | Natu
 def trained_sr(row: Experiment, plan: Plan) -> tuple[nn.Module, str]:
     """S after steps 1 and 2, shared by every experiment with this network; and its key."""
     profile, protocol = plan.profile, plan.protocol
-    sr = _seeded(plan.seed, lambda: build_sr(row.sr, profile.widths, protocol))
+    sr = _seeded(plan.seed, architecture_of(row, profile, protocol).sr.build)
     key = ""
     for number, step, natural in ((1, profile.step1, True), (2, profile.step2, False)):
         if not step.iterations:
@@ -256,10 +255,8 @@ def trained_sr(row: Experiment, plan: Plan) -> tuple[nn.Module, str]:
 def started_segmentation(row: Experiment, plan: Plan) -> tuple[nn.Module, str]:
     """C at the start of step 3: fresh, on ImageNet features, or from the shared warm start."""
     profile, protocol = plan.profile, plan.protocol
-    network = _seeded(
-        plan.seed + 1,
-        lambda: build_segmentation(row.segmentation, profile.widths, protocol, plan.pretrained),
-    )
+    architecture = architecture_of(row, profile, protocol)
+    network = _seeded(plan.seed + 1, lambda: build_segmentation(architecture, plan.pretrained))
     if not profile.warm_start.iterations:
         return network, ""
     stage = plan.adapted(warm_start_stage(profile, protocol))
@@ -275,13 +272,14 @@ def train_experiment(row: Experiment, plan: Plan) -> nn.Module:
     A blur skip continues its parent's finished weights. Returns the trained model.
     """
     profile, protocol = plan.profile, plan.protocol
+    architecture = architecture_of(row, profile, protocol)
     if row.starts_from:
         parent = train_experiment(experiment(row.starts_from), plan)
-        model = _seeded(plan.seed + 2, lambda: build(row, profile.widths, protocol))
+        model = _seeded(plan.seed + 2, lambda: build_model(architecture))
         model.load_state_dict(parent.state_dict(), strict=False)
         start = row.starts_from
     elif row.sr == "dsrl":
-        model = _seeded(plan.seed, lambda: build(row, profile.widths, protocol, plan.pretrained))
+        model = _seeded(plan.seed, lambda: build_model(architecture, plan.pretrained))
         start = ""
     else:
         sr, key = trained_sr(row, plan) if row.sr else (None, "")
