@@ -1,12 +1,12 @@
 """Profiles: how much of an experiment is run, read from TOML and validated."""
 
-import tomllib
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import Literal, get_type_hints
+from typing import Literal
 
 from csbsr.protocol import PAPER, Protocol, protocol_named
+from csbsr.study.toml import build, parse
 
 NAMES = ("smoke", "quick", "paper")
 
@@ -93,54 +93,12 @@ class Profile:
         return protocol_named(name).but(**self.protocol_changes)
 
 
-def _build(kind: type, table: dict, where: str) -> object:
-    hints = get_type_hints(kind)
-    known = {f.name for f in fields(kind)}
-    unknown = sorted(set(table) - known)
-    if unknown:
-        raise ValueError(
-            f"{where}: unknown key '{unknown[0]}'; known keys are {', '.join(sorted(known))}"
-        )
-    values = {}
-    for name, value in table.items():
-        hint = hints[name]
-        if name == "protocol_changes":
-            values[name] = _checked_changes(value, where)
-        elif is_dataclass(hint):
-            values[name] = _build(hint, value, f"{where}, [{name}]")
-        elif hint in (int, float, bool, str):
-            if isinstance(value, bool) != (hint is bool) or not isinstance(
-                value, (int, float) if hint is float else hint
-            ):
-                raise ValueError(f"{where}: '{name}' must be {hint.__name__}, not {value!r}")
-            values[name] = hint(value)
-        else:  # a Literal
-            if value not in hint.__args__:
-                choices = ", ".join(map(str, hint.__args__))
-                raise ValueError(f"{where}: '{name}' must be one of {choices}, not {value!r}")
-            values[name] = value
-    try:
-        return kind(**values)
-    except TypeError as error:
-        missing = str(error).rsplit(":", 1)[-1].strip()
-        raise ValueError(f"{where}: missing {missing}") from error
-
-
-def _checked_changes(table: dict, where: str) -> dict:
-    known = PAPER.options()
-    for name in table:
-        if name not in known or name == "name":
-            raise ValueError(f"{where}, [protocol_changes]: unknown protocol option '{name}'")
-    return table
-
-
 def parse_profile(text: str, where: str) -> Profile:
     """Read a profile from TOML text; ValueError with file and key on anything unexpected."""
-    try:
-        table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ValueError(f"{where}: not TOML ({error})") from error
-    profile = _build(Profile, table, where)
+    profile = build(Profile, parse(text, where), where)
+    for name in profile.protocol_changes:
+        if name not in PAPER.options() or name == "name":
+            raise ValueError(f"{where}, [protocol_changes]: unknown protocol option '{name}'")
     for step in ("step1", "step2", "step3"):
         if getattr(profile, step).batch < 1:
             raise ValueError(f"{where}, [{step}]: batch must be at least 1")
