@@ -1,12 +1,18 @@
 """The architecture of a model as a value: everything that builds its networks, and nothing else."""
 
-from dataclasses import asdict, dataclass, fields
-from typing import Literal, Self, get_args, get_type_hints
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Literal, Self, get_args
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
-LARGEST = 4096
-"""No width, depth or side may exceed this: a damaged file must not ask for all memory there is."""
+from csbsr.study.toml import build
+
+WIDEST, DEEPEST = 4096, 64
+"""Bounds on sizes and on numbers of stages, groups and blocks: no file may ask for all there is."""
+SHOWN = 8
+"""How many names of each kind an error lists before it counts the rest."""
 
 
 @dataclass(frozen=True)
@@ -192,6 +198,11 @@ class Architecture:
     blur_skip: BlurSkipConfig | None = None
 
     def __post_init__(self) -> None:
+        for part, values in self.to_dict().items():
+            for name, value in values.items():
+                most = DEEPEST if name in ("stages", "groups", "blocks") else WIDEST
+                if type(value) is int and not 1 <= value <= most:
+                    raise ValueError(f"architecture, [{part}]: {name} is {value}; give 1 to {most}")
         if self.sr is None and self.segmentation is None:
             raise ValueError("architecture: there is neither an SR nor a segmentation network")
         alone = self.sr is None and self.blur_skip is None
@@ -207,20 +218,40 @@ class Architecture:
         """Whether the model gives an image of more pixels than it got."""
         return self.sr is not None or isinstance(self.segmentation, DSRLConfig)
 
-    def to_dict(self) -> dict[str, object]:
-        """Plain values for JSON; `from_dict` is the way back."""
-        return asdict(self)
+    def to_dict(self) -> dict[str, dict[str, object]]:
+        """Plain values for JSON, without what is None; `from_dict` is the way back."""
+        parts = {name: part for name, part in asdict(self).items() if part is not None}
+        return {
+            name: {key: value for key, value in part.items() if value is not None}
+            for name, part in parts.items()
+        }
 
     @classmethod
     def from_dict(cls, table: object) -> Self:
-        """Read what `to_dict` wrote; ValueError on an unknown, missing or senseless value."""
-        table = _table(table, cls, "architecture")
-        skip = table["blur_skip"]
-        return cls(
-            _network(table["sr"], SRConfig, "sr"),
-            _network(table["segmentation"], SegmentationConfig, "segmentation"),
-            None if skip is None else _read(skip, BlurSkipConfig, "blur_skip"),
-        )
+        """Read what `to_dict` wrote; ValueError for a key or value that means nothing here.
+
+        A size that is missing is the network's full size: files stay readable when a network
+        gets a new option whose default is what it did before.
+        """
+        if not isinstance(table, dict):
+            raise ValueError("architecture: no table of networks")
+        parts: dict[str, object] = {"sr": None, "segmentation": None}
+        for name, part in table.items():
+            where = f"architecture, [{name}]"
+            if name == "blur_skip" and isinstance(part, dict):
+                parts[name] = build(BlurSkipConfig, part, where)
+            elif name in ("sr", "segmentation") and isinstance(part, dict):
+                kinds = get_args(SRConfig if name == "sr" else SegmentationConfig)
+                known = {kind.network: kind for kind in kinds}
+                network = part.get("network")
+                if not isinstance(network, str) or network not in known:
+                    raise ValueError(f"{where}: network {network!r} is none of {', '.join(known)}")
+                parts[name] = build(known[network], part, where)
+            else:
+                raise ValueError(
+                    f"{where}: unknown, or no table; known: sr, segmentation, blur_skip"
+                )
+        return cls(**parts)
 
 
 def build_segmentation(architecture: Architecture, pretrained: bool = False) -> nn.Module:
@@ -247,43 +278,41 @@ def build_model(architecture: Architecture, pretrained: bool = False) -> nn.Modu
     return Joint(sr, build_segmentation(architecture, pretrained))
 
 
-def _table(value: object, kind: type, where: str) -> dict:
-    """A table with exactly the fields of a dataclass."""
-    if not isinstance(value, dict):
-        raise ValueError(f"{where}: {value!r:.60} is no table of values")
-    names = [f.name for f in fields(kind)]
-    for name in value:
-        if name not in names:
-            raise ValueError(f"{where}: '{name!s:.60}' is unknown; known is {', '.join(names)}")
-    for name in names:
-        if name not in value:
-            raise ValueError(f"{where}: '{name}' is missing")
-    return value
+def check_weights(architecture: Architecture, weights: Mapping[str, Tensor]) -> None:
+    """Raise ValueError, one line, unless names and shapes are those of the architecture.
+
+    Takes no memory, however large the architecture says it is.
+    """
+    with torch.device("meta"):
+        expected = build_model(architecture).state_dict()
+    problems = {
+        "missing": [name for name in expected if name not in weights],
+        "left over": [name for name in weights if name not in expected],
+        "of another shape": [
+            f"{name} {tuple(weights[name].shape)} instead of {tuple(value.shape)}"
+            for name, value in expected.items()
+            if name in weights and weights[name].shape != value.shape
+        ],
+    }
+    if any(problems.values()):
+        found = (f"{what}: {_listed(names)}" for what, names in problems.items() if names)
+        raise ValueError(f"the weights do not fit the architecture ({'; '.join(found)})")
 
 
-def _network(value: object, kinds: object, where: str) -> object | None:
-    """One network of a union of configurations, chosen by its `network`."""
-    if value is None:
-        return None
-    by_name = {kind.network: kind for kind in get_args(kinds)}
-    name = value.get("network") if isinstance(value, dict) else value
-    if not isinstance(name, str) or name not in by_name:
-        raise ValueError(f"{where}: network {name!r:.60} is none of {', '.join(by_name)}")
-    return _read(value, by_name[name], where)
+def with_weights(architecture: Architecture, weights: Mapping[str, Tensor]) -> nn.Module:
+    """The model with exactly these weights, in eval mode on the CPU; checked as `check_weights`.
+
+    Always a new model with its weights in torch's own layout, so that the same weights give the
+    same bits, whether they come from a training (channels last, shared over processes) or a file.
+    The global random generator is left as it was.
+    """
+    check_weights(architecture, weights)
+    with torch.random.fork_rng(devices=[]):
+        model = build_model(architecture)
+    model.load_state_dict(weights)
+    return model.eval()
 
 
-def _read(value: object, kind: type, where: str) -> object:
-    table, hints = _table(value, kind, where), get_type_hints(kind)
-    for name, given in table.items():
-        choices = get_args(hints[name])
-        if hints[name] is bool:
-            good, want = isinstance(given, bool), "true or false"
-        elif choices and int not in choices:
-            good, want = isinstance(given, str) and given in choices, " or ".join(choices)
-        else:
-            whole = isinstance(given, int) and not isinstance(given, bool)
-            good = (whole and 1 <= given <= LARGEST) or (given is None and bool(choices))
-            want = f"a whole number in 1..{LARGEST}"
-        if not good:
-            raise ValueError(f"{where}: '{name}' is {given!r:.60}; it must be {want}")
-    return kind(**table)
+def _listed(names: list[str]) -> str:
+    more = len(names) - SHOWN
+    return ", ".join(names[:SHOWN]) + (f" and {more} more" if more > 0 else "")

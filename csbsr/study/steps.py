@@ -3,13 +3,14 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import nn
 
 from csbsr.data.natural import open_natural
 from csbsr.data.stream import CrackSource, CrackStream, NaturalStream
-from csbsr.networks.architecture import build_model, build_segmentation
+from csbsr.networks.architecture import build_model, build_segmentation, with_weights
 from csbsr.networks.joint import Joint
 from csbsr.protocol import Protocol
 from csbsr.study.experiments import Experiment, experiment
@@ -266,10 +267,23 @@ def started_segmentation(row: Experiment, plan: Plan) -> tuple[nn.Module, str]:
     return network, key
 
 
+class Trained(NamedTuple):
+    """A trained model in eval mode, and the folder of its last step."""
+
+    model: nn.Module
+    folder: Path
+
+
 def train_experiment(row: Experiment, plan: Plan) -> nn.Module:
+    """The trained model of an experiment, as `trained` gives it."""
+    return trained(row, plan).model
+
+
+def trained(row: Experiment, plan: Plan) -> Trained:
     """All steps of an experiment; finished steps are taken from their folders.
 
-    A blur skip continues its parent's finished weights. Returns the trained model.
+    A blur skip continues its parent's finished weights. The model is made anew from its weights
+    at the end, as from a file: what is measured is what a file of it computes, bit by bit.
     """
     profile, protocol = plan.profile, plan.protocol
     architecture = architecture_of(row, profile, protocol)
@@ -288,8 +302,9 @@ def train_experiment(row: Experiment, plan: Plan) -> nn.Module:
     stage = plan.adapted(final_stage(row, profile, protocol))
     code = code_closure(training_modules_of(row))
     key = digest([start, digest(row), digest(stage), digest(protocol), plan.data_hash, code])
-    _train(model, stage, plan, row.id, key)
-    return model
+    folder = _train(model, stage, plan, row.id, key)
+    weights = {name: value.cpu() for name, value in model.state_dict().items()}
+    return Trained(with_weights(architecture, weights).to(plan.device), folder)
 
 
 def log_of(row: Experiment, plan_folder: Path) -> Path | None:
