@@ -17,9 +17,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from csbsr.networks.architecture import Architecture, check_weights, with_weights
+from csbsr.networks.architecture import Architecture, build_model
 from csbsr.protocol import Protocol
-from csbsr.study.toml import build
+from csbsr.toml import build
 
 FORMAT = "csbsr-model-1"
 SUFFIX = ".safetensors"
@@ -27,6 +27,8 @@ FILE_NAME = f"model{SUFFIX}"
 """What a finished run calls its model."""
 DTYPES = (torch.float32, torch.float16, torch.bfloat16, torch.float64, torch.int64)
 """What weights may be stored as; networks compute in float32."""
+SHOWN = 8
+"""How many names of each kind an error lists before it counts the rest."""
 _KEY = "csbsr"  # one entry of the header, because the order of several is not defined
 
 
@@ -252,3 +254,43 @@ def _write_whole(path: Path, content: bytes) -> None:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+def check_weights(architecture: Architecture, weights: Mapping[str, Tensor]) -> None:
+    """Raise ValueError, one line, unless names and shapes are those of the architecture.
+
+    Takes no memory, however large the architecture says it is.
+    """
+    with torch.device("meta"):
+        expected = build_model(architecture).state_dict()
+    problems = {
+        "missing": [name for name in expected if name not in weights],
+        "left over": [name for name in weights if name not in expected],
+        "of another shape": [
+            f"{name} {tuple(weights[name].shape)} instead of {tuple(value.shape)}"
+            for name, value in expected.items()
+            if name in weights and weights[name].shape != value.shape
+        ],
+    }
+    if any(problems.values()):
+        found = (f"{what}: {_listed(names)}" for what, names in problems.items() if names)
+        raise ValueError(f"the weights do not fit the architecture ({'; '.join(found)})")
+
+
+def with_weights(architecture: Architecture, weights: Mapping[str, Tensor]) -> nn.Module:
+    """The model with exactly these weights, in eval mode on the CPU; checked as `check_weights`.
+
+    Always a new model with its weights in torch's own layout, so that the same weights give the
+    same bits, whether they come from a training (channels last, shared over processes) or a file.
+    The global random generator is left as it was.
+    """
+    check_weights(architecture, weights)
+    with torch.random.fork_rng(devices=[]):
+        model = build_model(architecture)
+    model.load_state_dict(weights)
+    return model.eval()
+
+
+def _listed(names: list[str]) -> str:
+    more = len(names) - SHOWN
+    return ", ".join(names[:SHOWN]) + (f" and {more} more" if more > 0 else "")

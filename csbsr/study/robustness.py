@@ -27,7 +27,7 @@ from csbsr.study.provenance import code_closure, digest, run_card
 from csbsr.study.results import rounded, write_json
 from csbsr.study.run import Context, Request, prepare
 from csbsr.study.sources import data_name
-from csbsr.study.steps import Plan, train_experiment
+from csbsr.study.steps import Plan, trained
 
 SEED = 11
 """Seed of the walls, and of noise and motion on them."""
@@ -175,7 +175,7 @@ def plan_of(request: Request) -> tuple[Context, Plan]:
 def trained_models(names: Sequence[str], request: Request) -> dict[str, nn.Module]:
     """Trained models by experiment, from their finished folders; trained first if need be."""
     plan = plan_of(request)[1]
-    return {name: train_experiment(experiment(name), plan) for name in names}
+    return {name: trained(experiment(name), plan).model for name in names}
 
 
 def trained_model(name: str, request: Request) -> nn.Module:
@@ -264,7 +264,7 @@ def run_robustness(request: Request, say: Callable[[str], None] = lambda line: N
     models, strips = {}, {}
     for name in MODELS:
         keep = CONDITIONS if name == LEADING else (PICTURE,) if name in PICTURED else ()
-        model = train_experiment(experiment(name), plan).to(context.device)
+        model = trained(experiment(name), plan).model.to(context.device)
         scores = score(model, lr, walls.masks, context.protocol, context.device, keep)
         models[name], strips[name] = scores.content, scores.masks
         say(f"robustness  {name}  {time.perf_counter() - started:.0f} s")

@@ -16,7 +16,8 @@ from torch import nn
 from csbsr.data.natural import open_natural
 from csbsr.data.stream import CrackSource, CrackStream, NaturalStream
 from csbsr.degradation import constant_kernel
-from csbsr.networks.architecture import build_model, build_segmentation, join, with_weights
+from csbsr.model_file import with_weights
+from csbsr.networks.architecture import build_model, build_segmentation, join
 from csbsr.networks.joint import Joint
 from csbsr.protocol import Protocol
 from csbsr.study.experiments import Experiment, experiment
