@@ -2,16 +2,17 @@
 
 import pytest
 
+from csbsr.study.toml import build
 from csbsr_book.paper.printed import (
     METRICS,
     Metric,
+    Table,
     cells,
     load_differences,
     load_parameters,
     load_published,
     load_table,
     load_tables,
-    parse_table,
 )
 
 SHAPES = {"I": (4, 4), "II": (11, 6), "III": (16, 6), "IV": (6, 6), "V": (5, 6), "VI": (3, 7)}
@@ -102,16 +103,16 @@ HEAD = {"id": "II", "title": "t", "place": "p", "columns": ["AIU"]}
     ("data", "message"),
     [
         ({**HEAD, "colour": "red"}, "unknown key 'colour'"),
-        ({**HEAD, "row": [{"label": "a", "values": {"IoU": 1}}]}, "'IoU' is not a column"),
-        ({**HEAD, "row": [{"label": "a", "valuez": {}}]}, "row 'a': unknown key 'valuez'"),
-        ({**HEAD, "row": [{"label": "a"}]}, "row 'a'.*values"),
-        ({**HEAD, "row": [{"label": "a", "values": {}, "bold": ["AIU"]}]}, "mark on empty cell"),
-        ({**HEAD, "row": [{"label": "a", "experiment": "e", "values": {}}] * 2}, "appears twice"),
+        ({**HEAD, "rows": [{"label": "a", "values": {"IoU": 1}}]}, "'IoU' is not a column"),
+        ({**HEAD, "rows": [{"label": "a", "valuez": {}}]}, "rows 'a'.*unknown key 'valuez'"),
+        ({**HEAD, "rows": [{"label": "a"}]}, "rows 'a'.*missing 'values'"),
+        ({**HEAD, "rows": [{"label": "a", "values": {}, "bold": ["AIU"]}]}, "mark on empty cell"),
+        ({**HEAD, "rows": [{"label": "a", "experiment": "e", "values": {}}] * 2}, "appears twice"),
     ],
 )
 def test_wrong_toml_is_refused_in_one_line(data, message):
     with pytest.raises(ValueError, match=message) as error:
-        parse_table(data, "here.toml")
+        build(Table, data, "here.toml")
     assert "\n" not in str(error.value)
 
 
