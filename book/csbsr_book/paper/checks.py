@@ -365,7 +365,7 @@ class SeedSpread:
 @cache
 def seed_spread() -> SeedSpread:
     """Return the documented spread of one run."""
-    return toml.read(SeedSpread, data_file("seed-spread"))
+    return toml.read(SeedSpread, data_file("seed-spread.toml"))
 
 
 def collect_results(folder: Path) -> dict[str, list[dict[str, Any]]]:

@@ -135,7 +135,7 @@ def _require_known(check: Check) -> None:
 
 @cache
 def _file() -> ClaimsFile:
-    return toml.read(ClaimsFile, data_file("claims"))
+    return toml.read(ClaimsFile, data_file("claims.toml"))
 
 
 @cache

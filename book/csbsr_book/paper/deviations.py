@@ -51,4 +51,4 @@ class Deviations:
 @cache
 def load_deviations() -> tuple[Deviation, ...]:
     """Return every row of the deviations page."""
-    return toml.read(Deviations, data_file("deviations")).deviation
+    return toml.read(Deviations, data_file("deviations.toml")).deviation

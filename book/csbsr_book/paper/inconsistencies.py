@@ -193,5 +193,5 @@ class Inconsistencies:
 @cache
 def load_inconsistencies() -> tuple[Inconsistency, ...]:
     """Return all entries, numbers first, then equations, references and wording."""
-    entries = toml.read(Inconsistencies, data_file("inconsistencies")).inconsistency
+    entries = toml.read(Inconsistencies, data_file("inconsistencies.toml")).inconsistency
     return tuple(sorted(entries, key=lambda entry: SEVERITIES.index(entry.severity)))

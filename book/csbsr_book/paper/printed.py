@@ -165,8 +165,8 @@ class Differences:
 
 
 def data_file(name: str) -> Traversable:
-    """Return `<name>.toml` of this package."""
-    return files("csbsr_book.paper") / f"{name}.toml"
+    """Return a file of this package."""
+    return files("csbsr_book.paper") / name
 
 
 NUMERALS: Mapping[str, int] = {"I": 1, "II": 2, "III": 3, "IV": 4, "V": 5, "VI": 6}
@@ -176,10 +176,10 @@ NUMERALS: Mapping[str, int] = {"I": 1, "II": 2, "III": 3, "IV": 4, "V": 5, "VI":
 def load_table(number: str) -> Table:
     """Return a printed table by its Roman numeral ("I".."VI"), or the "published" numbers."""
     if number == "published":
-        return toml.read(Table, data_file("published"))
+        return toml.read(Table, data_file("published.toml"))
     if number not in NUMERALS:
         raise ValueError(f"table '{number}' is unknown; choose one of {', '.join(NUMERALS)}")
-    return toml.read(Table, data_file(f"table-{NUMERALS[number]}"))
+    return toml.read(Table, data_file(f"table-{NUMERALS[number]}.toml"))
 
 
 def load_tables() -> dict[str, Table]:
@@ -195,13 +195,13 @@ def load_published() -> Table:
 @cache
 def load_parameters() -> Mapping[str, Parameter]:
     """Return the hyper-parameters by name."""
-    return {p.name: p for p in toml.read(Parameters, data_file("hyperparameters")).parameter}
+    return {p.name: p for p in toml.read(Parameters, data_file("hyperparameters.toml")).parameter}
 
 
 @cache
 def load_differences() -> tuple[Difference, ...]:
     """Return the changes that the text states without a table row."""
-    return toml.read(Differences, data_file("implied")).difference
+    return toml.read(Differences, data_file("implied.toml")).difference
 
 
 def cells(tables: Mapping[str, Table]) -> Iterator[tuple[str, str, str, float]]:
