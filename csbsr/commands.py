@@ -43,11 +43,11 @@ def run(arguments: argparse.Namespace) -> int:
     if not arguments.experiment:
         return _overview()
     base = _request(arguments)
-    with process_group(str(pick_device(arguments.device))):
+    with process_group(str(pick_device(arguments.device))) as (_, device):
         request = Request(
             **vars(base)
             | {
-                "device": arguments.device,
+                "device": str(device),
                 "natural": arguments.natural or base.natural,
                 "runs": arguments.runs,
                 "workers": arguments.workers,
