@@ -32,9 +32,10 @@ def _overview() -> int:
         profile = load_profile(name)
         print(f"  {name:<8}{profile.note}\n          {profile.cost}")
     quick = load_profile("quick")
+    protocol = quick.protocol("reproduction")
     print("\nExperiments (cost at quick):")
     for row in experiments():
-        print(f"  {row.id:<40}{row.title:<44}{cost(quick, row)}")
+        print(f"  {row.id:<40}{row.title:<44}{cost(quick, row, quick.protocol('reproduction'))}")
     return 0
 
 

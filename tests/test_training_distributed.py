@@ -19,7 +19,7 @@ from csbsr.evaluation import evaluate
 from csbsr.networks.joint import Joint
 from csbsr.networks.kbpn import KBPN
 from csbsr.networks.pspnet import PSPNet
-from csbsr.protocol import PAPER, RELEASED
+from csbsr.protocol import PRINTED, RELEASED
 from csbsr.training import shared_layers
 from csbsr.training.distributed import Ranks, agree, gather, process_group, ranks, share
 from csbsr.training.guards import NotFinite, Stopped
@@ -57,7 +57,7 @@ def build(kind):
 
 
 CASES = {
-    "tiny": (tiny_stage(iterations=6, batch=4, loss="combo"), PAPER),
+    "tiny": (tiny_stage(iterations=6, batch=4, loss="combo"), PRINTED),
     "csbsr": (
         tiny_stage(iterations=3, batch=4, sr_loss="kbpn", kernel_phases=(1, 2), log_every=1),
         RELEASED,
@@ -110,9 +110,9 @@ def child_of_many_things(rank, port, folder):
 
 def ends_on_bad_images(place, folder):
     stage = tiny_stage(iterations=4, batch=4, log_every=4)
-    stream = CrackStream(Poisoned(), 32, 4, 0, PAPER, rank=place.rank, world=2)
+    stream = CrackStream(Poisoned(), 32, 4, 0, PRINTED, rank=place.rank, world=2)
     try:
-        train(tiny(), stage, stream, seed=0, protocol=PAPER, folder=folder, progress="quiet")
+        train(tiny(), stage, stream, seed=0, protocol=PRINTED, folder=folder, progress="quiet")
     except NotFinite as error:
         return str(error)
     return ""
@@ -121,8 +121,8 @@ def ends_on_bad_images(place, folder):
 def ends_when_one_is_stopped(place, folder):
     folder.mkdir(exist_ok=True)
     stage = tiny_stage(iterations=100, batch=4, log_every=5, checkpoint_every=100)
-    stream = CrackStream(Cracks(), 32, 4, 0, PAPER, rank=place.rank, world=2)
-    run = Run(tiny(), stage, PAPER, 0, torch.device("cpu"), folder, "")
+    stream = CrackStream(Cracks(), 32, 4, 0, PRINTED, rank=place.rank, world=2)
+    run = Run(tiny(), stage, PRINTED, 0, torch.device("cpu"), folder, "")
     quiet = SimpleNamespace(step=lambda: None, line=lambda *values: None)
     try:
         run.train(stream, 0, SimpleNamespace(requested=place.rank == 1), quiet, None)
@@ -186,7 +186,7 @@ def test_a_stray_environment_joins_nothing(monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "many")
     model = nn.Sequential(nn.BatchNorm2d(2))
     assert share_layers(model, torch.device("cpu")) is model
-    assert evaluate(tiny(), Cracks(), PAPER, thresholds=[0.5]).names == list(Cracks().names)
+    assert evaluate(tiny(), Cracks(), PRINTED, thresholds=[0.5]).names == list(Cracks().names)
 
 
 def fake_torchrun(monkeypatch, local, gpus):

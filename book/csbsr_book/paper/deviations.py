@@ -3,7 +3,7 @@
 from dataclasses import dataclass, fields
 from functools import cache
 
-from csbsr.protocol import PAPER, RELEASED, Protocol
+from csbsr.protocol import PRINTED, RELEASED, Protocol
 from csbsr.study import toml
 from csbsr_book.paper import deviation_effects
 from csbsr_book.paper.printed import data_file
@@ -33,8 +33,8 @@ class Deviation:
             raise ValueError(f"deviation_effects has no function '{self.effect}'")
 
     def settings(self) -> tuple[tuple[str, object, object], ...]:
-        """Return (option, value in PAPER, value in RELEASED) of every option."""
-        return tuple((o, getattr(PAPER, o), getattr(RELEASED, o)) for o in self.options)
+        """Return (option, value in PRINTED, value in RELEASED) of every option."""
+        return tuple((o, getattr(PRINTED, o), getattr(RELEASED, o)) for o in self.options)
 
     def measured_effect(self) -> str:
         """Return the measured effect in one sentence, or "not measured"."""
