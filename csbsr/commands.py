@@ -35,7 +35,7 @@ def _overview() -> int:
     protocol = quick.protocol("reproduction")
     print("\nExperiments (cost at quick):")
     for row in experiments():
-        print(f"  {row.id:<40}{row.title:<44}{cost(quick, row, quick.protocol('reproduction'))}")
+        print(f"  {row.id:<40}{row.title:<44}{cost(quick, row, protocol)}")
     return 0
 
 
