@@ -12,9 +12,7 @@ from typing import Literal, Self, get_args
 from jinja2 import Environment, StrictUndefined, TemplateError
 
 from csbsr.study import toml
-from csbsr.study.verdicts import Verdict
 from csbsr_book.paper import examples
-from csbsr_book.paper.claims import evaluate_on_paper, load_claims
 from csbsr_book.paper.printed import (
     METRICS,
     Metric,
@@ -171,11 +169,6 @@ class Inconsistency:
     def computed_evidence(self, tables: Mapping[str, Table] | None = None) -> str:
         """Return the evidence with its numbers, "" where none are involved."""
         return Evidence(load_tables() if tables is None else tables).fill(self.evidence)
-
-    def claim_verdicts(self) -> dict[str, Verdict]:
-        """Return the verdict of the printed numbers on each claim named."""
-        known = {claim.id: claim for claim in load_claims()}
-        return {name: evaluate_on_paper(known[name]) for name in self.claims}
 
 
 @dataclass(frozen=True)

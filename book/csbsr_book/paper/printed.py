@@ -1,11 +1,11 @@
-"""The paper as data: printed numbers of its tables, hyper-parameters, published checkpoints.
+"""The paper as data: printed numbers of its tables, and hyper-parameters.
 
 The numbers live in `paper/*.toml`, each row with the id of the experiment that it reports; what
 can be computed (best, second best, differences) is computed here and never typed.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -51,7 +51,6 @@ METRICS: Mapping[str, Metric] = {
     )
 }
 SEGMENTATION = ("IoU_max", "AIU", "HD95_min", "AHD95")
-SUPER_RESOLUTION = ("PSNR", "SSIM")
 
 
 @dataclass(frozen=True)
@@ -140,28 +139,10 @@ class Parameter:
 
 
 @dataclass(frozen=True)
-class Difference:
-    """A change that the text states relative to a printed row, without printing the result."""
-
-    experiment: str
-    table: str
-    row: str
-    place: str
-    changes: Mapping[str, float] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
 class Parameters:
     """The file of hyper-parameters."""
 
     parameter: tuple[Parameter, ...]
-
-
-@dataclass(frozen=True)
-class Differences:
-    """The file of changes that the text states."""
-
-    difference: tuple[Difference, ...]
 
 
 def data_file(name: str) -> Traversable:
@@ -174,9 +155,7 @@ NUMERALS: Mapping[str, int] = {"I": 1, "II": 2, "III": 3, "IV": 4, "V": 5, "VI":
 
 @cache
 def load_table(number: str) -> Table:
-    """Return a printed table by its Roman numeral ("I".."VI"), or the "published" numbers."""
-    if number == "published":
-        return toml.read(Table, data_file("published.toml"))
+    """Return a printed table by its Roman numeral ("I".."VI")."""
     if number not in NUMERALS:
         raise ValueError(f"table '{number}' is unknown; choose one of {', '.join(NUMERALS)}")
     return toml.read(Table, data_file(f"table-{NUMERALS[number]}.toml"))
@@ -187,21 +166,10 @@ def load_tables() -> dict[str, Table]:
     return {number: load_table(number) for number in NUMERALS if number != "I"}
 
 
-def load_published() -> Table:
-    """Return the numbers stated beside the released checkpoints."""
-    return load_table("published")
-
-
 @cache
 def load_parameters() -> Mapping[str, Parameter]:
     """Return the hyper-parameters by name."""
     return {p.name: p for p in toml.read(Parameters, data_file("hyperparameters.toml")).parameter}
-
-
-@cache
-def load_differences() -> tuple[Difference, ...]:
-    """Return the changes that the text states without a table row."""
-    return toml.read(Differences, data_file("implied.toml")).difference
 
 
 def cells(tables: Mapping[str, Table]) -> Iterator[tuple[str, str, str, float]]:
