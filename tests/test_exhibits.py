@@ -224,7 +224,7 @@ class Links(HTMLParser):
 def test_a_built_chapter_links_to_what_the_build_stages(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from csbsr_book.site.build import run_notebooks, stage
+    from csbsr_book.site.build import gather_pages, run_notebooks
 
     request = BookRequest(tmp_path)
     (tmp_path / "notebooks").mkdir()
@@ -239,7 +239,7 @@ def test_a_built_chapter_links_to_what_the_build_stages(
     notebook = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel})
     nbformat.write(notebook, tmp_path / "notebooks" / "01-x.ipynb")
     run_notebooks(request, lambda line: None)
-    stage(request)
+    gather_pages(request)
     executed = nbformat.read(request.staging / "notebooks" / "01-x.ipynb", 4)
     outputs = [o.data["text/html"] for o in executed.cells[-1].outputs]
     links = [link for text in outputs for link in Links(text).found]

@@ -46,7 +46,7 @@ class Prediction(NamedTuple):
     features: tuple[Tensor, Tensor] | None = None  # DSRL's pair for its feature affinity
 
 
-class Step(nn.Module):
+class Objective(nn.Module):
     """Degradation, networks and losses of one iteration, as one module.
 
     Losses are inside, so that DDP sees which parameters took part. `model` is a

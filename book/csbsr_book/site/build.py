@@ -139,14 +139,15 @@ def run_notebooks(request: BookRequest, say: Say) -> int:
     return len(waiting)
 
 
-def stage(request: BookRequest) -> str:
-    """Bring pages and configuration into the staging copy; returns the hash of the whole copy."""
+def gather_pages(request: BookRequest) -> str:
+    """Bring pages, results and configuration into the copy that is rendered; returns its hash."""
     staging = request.staging
     staging.mkdir(parents=True, exist_ok=True)
     for name in ("_config.yml", "_toc.yml"):
         shutil.copy2(request.root / name, staging / name)
     shutil.rmtree(staging / "book", ignore_errors=True)
-    shutil.copytree(request.root / "book", staging / "book")
+    code = shutil.ignore_patterns("csbsr_book", "__pycache__")
+    shutil.copytree(request.root / "book", staging / "book", ignore=code)
     results = request.results or request.root / "results"
     for name, folder in (("results", results), ("exhibits", request.exhibits)):
         for path in folder.rglob("*.json"):
@@ -172,7 +173,7 @@ def render(request: BookRequest) -> None:
 
 def build_site(request: BookRequest, say: Say) -> bool:
     """Render the site if anything in it changed; returns whether it was rendered."""
-    site = stage(request)
+    site = gather_pages(request)
     state = _read_state(request)
     index = request.build / "html" / "index.html"
     if state["site"] == site and index.exists():
