@@ -15,9 +15,10 @@ from matplotlib import pyplot as plt
 from csbsr.study.results import ResultFile
 from csbsr_book.chapters.tables import paper_table_html
 from csbsr_book.site import chapter as chapters
-from csbsr_book.site.build import BookRequest, execute
+from csbsr_book.site.build import BookRequest
 from csbsr_book.site.chapter import Chapter
 from csbsr_book.site.display import table_html
+from csbsr_book.site.execute import execute
 from csbsr_book.site.exhibit import (
     FOLDER_VARIABLE,
     figure_values,
@@ -249,7 +250,7 @@ def test_a_built_chapter_links_to_what_the_build_stages(
         assert json.loads(target.read_text())["run_card"]["profile"] == "smoke"
     assert FOLDER_VARIABLE not in os.environ
     alone = tmp_path / "alone" / "01-x.ipynb"
-    execute(tmp_path / "notebooks" / "01-x.ipynb", alone, request)
+    execute(tmp_path / "notebooks" / "01-x.ipynb", alone, request.parameters)
     table = nbformat.read(alone, 4).cells[-1].outputs[1].data["text/html"]
     assert embedded(table)["label"] == "table-1"
 
