@@ -32,9 +32,10 @@ def _overview() -> int:
         profile = load_profile(name)
         print(f"  {name:<8}{profile.note}\n          {profile.cost}")
     quick = load_profile("quick")
+    protocol = quick.protocol("reproduction")
     print("\nExperiments (cost at quick):")
     for row in experiments():
-        print(f"  {row.id:<40}{row.title:<44}{cost(quick, row, quick.protocol('reproduction'))}")
+        print(f"  {row.id:<40}{row.title:<44}{cost(quick, row, protocol)}")
     return 0
 
 
@@ -43,11 +44,11 @@ def run(arguments: argparse.Namespace) -> int:
     if not arguments.experiment:
         return _overview()
     base = _request(arguments)
-    with process_group(str(pick_device(arguments.device))):
+    with process_group(str(pick_device(arguments.device))) as (_, device):
         request = Request(
             **vars(base)
             | {
-                "device": arguments.device,
+                "device": str(device),
                 "natural": arguments.natural or base.natural,
                 "runs": arguments.runs,
                 "workers": arguments.workers,

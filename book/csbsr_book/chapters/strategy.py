@@ -18,7 +18,7 @@ from csbsr.study.run import Request, run_experiments
 from csbsr.study.sources import data_name
 from csbsr.study.steps import last_step, log_of
 from csbsr.training.log import read_log
-from csbsr.training.objective import Images, Iteration
+from csbsr.training.objective import Images, Objective
 from csbsr.training.schedules import alpha_at, beta_at, learning_rate
 from csbsr_book.chapters.curves import nothing_here, stamp
 from csbsr_book.chapters.example_crack import example_crack
@@ -214,7 +214,7 @@ def gradient_table(seed: int = 0) -> str:
         torch_state = torch.random.get_rng_state()
         torch.manual_seed(seed)
         model = build_model(architecture_of(row, profile, protocol))
-        step = Iteration(model, stage, protocol)
+        step = Objective(model, stage, protocol)
         if not stage.trains_sr:
             model.sr.requires_grad_(False)
         loss, _ = step(images, 0.0, float(row.beta), False)
