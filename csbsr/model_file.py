@@ -135,7 +135,7 @@ def load_model(path: Path) -> LoadedModel:
 
 
 def read_header(path: Path) -> ModelHeader:
-    """What a model file says about its weights, without reading them; ValueError as `load_model`."""
+    """What a model file says of its weights, without reading them; ValueError as `load_model`."""
     path = _file_of(Path(path))
     _check_kind(path)
     try:

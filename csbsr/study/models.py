@@ -1,4 +1,4 @@
-"""The networks of an experiment: their architecture in a profile, and the modules they are made of."""
+"""The networks of an experiment: their architecture in a profile, and their modules."""
 
 from dataclasses import replace
 from typing import TypeVar
