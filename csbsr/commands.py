@@ -4,8 +4,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from csbsr.inference import segment_files
 from csbsr.model_file import LoadedModel, load_model
+from csbsr.segment import segment_files
 from csbsr.study.experiments import experiments
 from csbsr.study.profiles import NAMES, load_profile
 from csbsr.study.provenance import repository_root

@@ -1,6 +1,6 @@
 """Segmentation of photographs of any size: overlapping tiles, blended without seams."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,18 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from torch import Tensor, nn
 
-from csbsr.model_file import LoadedModel, load_model, save_model
-
-__all__ = [
-    "LoadedModel",
-    "Segmented",
-    "load_model",
-    "overlay",
-    "read_photograph",
-    "save_model",
-    "segment_files",
-    "segment_photograph",
-]
+from csbsr.model_file import load_model as load_model  # where readers look for it
 
 
 class Segmented(NamedTuple):
@@ -120,44 +109,3 @@ def overlay(image: NDArray[np.uint8], mask: NDArray[np.bool_]) -> NDArray[np.uin
     red = image.copy()
     red[mask] = (0.35 * red[mask] + 0.65 * np.array([220, 20, 40])).astype(np.uint8)
     return red
-
-
-def segment_files(
-    images: Sequence[Path],
-    model: LoadedModel,
-    output: Path,
-    threshold: float | None = None,
-    device: torch.device | str = "cpu",
-) -> list[Path]:
-    """Write mask, SR image, overlay and estimated kernel of each photograph; returns the masks.
-
-    threshold: probability above which a pixel is a crack; None: the model's own, or 0.5 where it
-    has none. ValueError before anything is written for a damaged image, two images of one name,
-    or a model that does not segment.
-    """
-    if len({path.stem for path in images}) < len(images):
-        raise ValueError("two photographs share a name without suffix; segment them one by one")
-    if threshold is None:
-        threshold = model.threshold.value if model.threshold else 0.5
-    if not 0 < threshold < 1:
-        raise ValueError(f"threshold {threshold} must lie between 0 and 1")
-    if model.architecture.segmentation is None:
-        raise ValueError(f"'{model.released}' super-resolves only; use a model that segments")
-    loaded = [(path, read_photograph(path)) for path in images]
-    output.mkdir(parents=True, exist_ok=True)
-    written = []
-    for path, image in loaded:
-        result = segment_photograph(model.module, image, device=device)
-        mask = (result.prob[0] > threshold).numpy()
-        target = output / f"{path.stem}-mask.png"
-        Image.fromarray(mask.astype(np.uint8) * 255).save(target)
-        picture = (result.sr * 255).round().byte().permute(1, 2, 0).contiguous().numpy()
-        Image.fromarray(picture).save(output / f"{path.stem}-sr.png")
-        Image.fromarray(overlay(picture, mask)).save(output / f"{path.stem}-overlay.png")
-        if result.kernel is not None:
-            kernel = (result.kernel[0] / result.kernel.max()).clamp(0, 1).numpy()
-            Image.fromarray((kernel * 255).astype(np.uint8)).save(
-                output / f"{path.stem}-kernel.png"
-            )
-        written.append(target)
-    return written

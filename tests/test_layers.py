@@ -16,6 +16,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("csbsr.data", "csbsr.losses", "csbsr.model_file"),
     ("csbsr.training",),
     ("csbsr.evaluation", "csbsr.inference"),
+    ("csbsr.segment",),
     ("csbsr.study.provenance", "csbsr.study.experiments", "csbsr.study.profiles"),
     ("csbsr.study.models", "csbsr.study.panels", "csbsr.study.sources"),
     ("csbsr.study.steps",),
