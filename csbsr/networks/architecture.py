@@ -11,6 +11,7 @@ from csbsr.study.toml import build
 
 WIDEST, DEEPEST = 4096, 64
 """Bounds on sizes and on numbers of stages, groups and blocks: no file may ask for all there is."""
+KernelSource = Literal["estimate", "true", "constant"]
 SHOWN = 8
 """How many names of each kind an error lists before it counts the rest."""
 
@@ -27,19 +28,21 @@ class KBPNConfig:
     estimated_kernel: int = 21
     kernel_head: Literal["released", "log_energy"] = "released"
     feedback: Literal["released", "aligned"] = "released"
+    blur_padding: Literal["zeros", "reflect"] = "zeros"
+    antialias: bool = True
+    """How the data were reduced; used where the feedback is aligned with them."""
 
     def build(self) -> nn.Module:
         """The network, randomly initialised."""
-        from csbsr.networks.kbpn import KBPN
+        from csbsr.networks.kbpn import KBPN, Feedback
 
-        if self.feedback != "released":  # hand it over here once KBPN knows another one
-            raise ValueError(f"KBPN: feedback '{self.feedback}' is not built yet")
         return KBPN(
             self.width,
             self.stages,
             estimated_kernel=self.estimated_kernel,
             kernel_head=self.kernel_head,
             sft_hidden=self.sft_hidden,
+            feedback=Feedback(self.feedback, self.blur_padding, self.antialias),
         )
 
 
@@ -68,12 +71,40 @@ class SrcNetConfig:
     width: int = 64
     groups: int = 10
     blocks: int = 20
+    residual: bool = False
 
     def build(self) -> nn.Module:
         """The network, randomly initialised."""
         from csbsr.networks.srcnet import SrcNetSR
 
-        return SrcNetSR(self.width, self.groups, self.blocks)
+        return SrcNetSR(self.width, self.groups, self.blocks, residual=self.residual)
+
+
+@dataclass(frozen=True)
+class BicubicConfig:
+    """Enlargement without learning in the place of S."""
+
+    network: Literal["bicubic"] = "bicubic"
+
+    def build(self) -> nn.Module:
+        """The enlargement; it has no weights."""
+        from csbsr.networks.trivial import Bicubic
+
+        return Bicubic()
+
+
+@dataclass(frozen=True)
+class DarknessConfig:
+    """Darkness in the place of C: nothing is learnt."""
+
+    network: Literal["darkness"] = "darkness"
+    otsu: bool = False
+
+    def build(self, pretrained: bool = False) -> nn.Module:
+        """The map; it has no weights."""
+        from csbsr.networks.trivial import Darkness
+
+        return Darkness(self.otsu)
 
 
 @dataclass(frozen=True)
@@ -155,12 +186,20 @@ class DSRLConfig:
     network: Literal["dsrl"] = "dsrl"
     width: int = 64
     scale: int = 4
+    output_stride: Literal[16, 4] = 16
+    residual: bool = False
 
     def build(self, pretrained: bool = False) -> nn.Module:
         """The network, randomly initialised or on ImageNet features."""
         from csbsr.networks.dsrl import DSRL
 
-        return DSRL(self.scale, self.width, pretrained=pretrained)
+        return DSRL(
+            self.scale,
+            self.width,
+            pretrained=pretrained,
+            output_stride=self.output_stride,
+            residual=self.residual,
+        )
 
 
 @dataclass(frozen=True)
@@ -170,6 +209,8 @@ class BlurSkipConfig:
     sft: Literal["modified", "original"] = "modified"
     hidden: int | None = None
     """Hidden channels of its SFT layers; None: as many as the features have (released)."""
+    shuffled: bool = False
+    """Control: every image gets the kernel of the next one of its batch."""
 
     def build(self, channels: int) -> nn.Module:
         """The skip for features of so many channels, randomly initialised."""
@@ -178,10 +219,24 @@ class BlurSkipConfig:
         return BlurSkip(channels, modified=self.sft == "modified", hidden=self.hidden)
 
 
-SRConfig = KBPNConfig | DBPNConfig | SrcNetConfig
+SRConfig = KBPNConfig | DBPNConfig | SrcNetConfig | BicubicConfig
 SegmentationConfig = (
-    PSPNetConfig | UNetConfig | HRNetConfig | CrackFormerConfig | SegNetConfig | DSRLConfig
+    PSPNetConfig
+    | UNetConfig
+    | HRNetConfig
+    | CrackFormerConfig
+    | SegNetConfig
+    | DSRLConfig
+    | DarknessConfig
 )
+
+
+@dataclass(frozen=True)
+class _Use:
+    """The fields of `Architecture` that belong to no network, as a file holds them."""
+
+    reads: Literal["lr", "hr"] = "lr"
+    kernel_source: KernelSource = "estimate"
 
 
 @dataclass(frozen=True)
@@ -196,6 +251,10 @@ class Architecture:
     segmentation: SegmentationConfig | None
     """Segmentation network C; None: super-resolution alone."""
     blur_skip: BlurSkipConfig | None = None
+    reads: Literal["lr", "hr"] = "lr"
+    """The image that the model is given; "hr" only without S."""
+    kernel_source: KernelSource = "estimate"
+    """Where KBPN's kernel comes from."""
 
     def __post_init__(self) -> None:
         for part, values in self.to_dict().items():
@@ -205,11 +264,16 @@ class Architecture:
                     raise ValueError(f"architecture, [{part}]: {name} is {value}; give 1 to {most}")
         if self.sr is None and self.segmentation is None:
             raise ValueError("architecture: there is neither an SR nor a segmentation network")
+        if self.reads == "hr" and self.sr is not None:
+            raise ValueError("architecture: only a model without S reads HR images")
+        if self.kernel_source != "estimate" and not isinstance(self.sr, KBPNConfig):
+            raise ValueError("architecture: only KBPN takes a kernel")
         alone = self.sr is None and self.blur_skip is None
         if isinstance(self.segmentation, DSRLConfig) and not alone:
             raise ValueError("architecture: DSRL is one network; give neither sr nor blur_skip")
         if self.blur_skip and (
-            self.segmentation is None or isinstance(self.sr, DBPNConfig | SrcNetConfig)
+            self.segmentation is None
+            or isinstance(self.sr, DBPNConfig | SrcNetConfig | BicubicConfig)
         ):
             raise ValueError("architecture: a blur skip needs a segmentation network and a kernel")
 
@@ -220,11 +284,13 @@ class Architecture:
 
     def to_dict(self) -> dict[str, dict[str, object]]:
         """Plain values for JSON, without what is None; `from_dict` is the way back."""
-        parts = {name: part for name, part in asdict(self).items() if part is not None}
-        return {
+        table = asdict(self)
+        parts = {n: table[n] for n in ("sr", "segmentation", "blur_skip") if table[n] is not None}
+        values = {
             name: {key: value for key, value in part.items() if value is not None}
             for name, part in parts.items()
         }
+        return values | {"use": {"reads": self.reads, "kernel_source": self.kernel_source}}
 
     @classmethod
     def from_dict(cls, table: object) -> Self:
@@ -240,6 +306,8 @@ class Architecture:
             where = f"architecture, [{name}]"
             if name == "blur_skip" and isinstance(part, dict):
                 parts[name] = build(BlurSkipConfig, part, where)
+            elif name == "use" and isinstance(part, dict):
+                parts |= asdict(build(_Use, part, where))
             elif name in ("sr", "segmentation") and isinstance(part, dict):
                 kinds = get_args(SRConfig if name == "sr" else SegmentationConfig)
                 known = {kind.network: kind for kind in kinds}
@@ -249,7 +317,7 @@ class Architecture:
                 parts[name] = build(known[network], part, where)
             else:
                 raise ValueError(
-                    f"{where}: unknown, or no table; known: sr, segmentation, blur_skip"
+                    f"{where}: unknown, or no table; known: sr, segmentation, blur_skip, use"
                 )
         return cls(**parts)
 
@@ -268,14 +336,32 @@ def build_model(architecture: Architecture, pretrained: bool = False) -> nn.Modu
     Randomly initialised; `pretrained` gives C its ImageNet features where it has some. Without a
     segmentation network the model super-resolves and hands the normalised image on.
     """
-    from csbsr.networks.joint import DSRLJoint, Joint
+    from csbsr.networks.joint import DSRLJoint
 
     if isinstance(architecture.segmentation, DSRLConfig):
         return DSRLJoint(architecture.segmentation.build(pretrained))
     sr = architecture.sr.build() if architecture.sr else None
-    if architecture.segmentation is None:
-        return Joint(sr, nn.Identity())
-    return Joint(sr, build_segmentation(architecture, pretrained))
+    segmentation: nn.Module = nn.Identity()
+    if architecture.segmentation is not None:
+        segmentation = build_segmentation(architecture, pretrained)
+    return join(architecture, sr, segmentation)
+
+
+def join(architecture: Architecture, sr: nn.Module | None, segmentation: nn.Module) -> nn.Module:
+    """Tie networks that were built before together, as the architecture uses them."""
+    from csbsr.networks.joint import Joint
+    from csbsr.networks.trivial import Enlarged
+
+    if sr is None and architecture.reads == "lr":
+        segmentation = Enlarged(segmentation)
+    skip = architecture.blur_skip
+    return Joint(
+        sr,
+        segmentation,
+        reads=architecture.reads,
+        kernel_source=architecture.kernel_source,
+        shuffle_kernels=skip is not None and skip.shuffled,
+    )
 
 
 def check_weights(architecture: Architecture, weights: Mapping[str, Tensor]) -> None:

@@ -53,7 +53,8 @@ def architecture_of(name: str) -> Architecture:
     if parts[-1] in released_sr.CONFIGS:
         return Architecture(sr, None)
     segmentation, skip = _BLUR_SKIPS.get(parts[-1], (parts[-1], None))
-    return Architecture(sr, released_seg.CONFIGS[segmentation], skip)
+    reads = "lr" if sr or segmentation.startswith("dsrl") else "hr"
+    return Architecture(sr, released_seg.CONFIGS[segmentation], skip, reads=reads)
 
 
 def load(name: str, state_dict: Mapping[str, Tensor]) -> nn.Module:

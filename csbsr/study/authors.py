@@ -125,9 +125,11 @@ EXPERIMENT_OF = {
 
 
 def _networks(architecture: Architecture) -> tuple[str | None, ...]:
-    """Which networks a model is made of, whatever their sizes."""
+    """Which networks a model is made of and how it uses them, whatever their sizes."""
     sr, segmentation, skip = architecture.sr, architecture.segmentation, architecture.blur_skip
-    return (sr and sr.network, segmentation and segmentation.network, skip and skip.sft)
+    names = (sr and sr.network, segmentation and segmentation.network)
+    return (*names, *(skip and (skip.sft, skip.shuffled) or ()), architecture.reads,
+            architecture.kernel_source)
 
 
 def place_of(model: LoadedModel, name: str | None) -> Experiment:

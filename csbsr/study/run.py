@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from csbsr.evaluation import evaluate
-from csbsr.protocol import PAPER, Protocol
+from csbsr.protocol import REPRODUCTION, Protocol
 from csbsr.study.experiments import Experiment, experiment, with_ancestors
 from csbsr.study.freshness import fingerprint, is_stale, steps_digest
 from csbsr.study.pairs import refresh_pairs
@@ -40,7 +40,7 @@ class Request:
     data: str = "synthetic"
     seed: int = 0
     results: Path = field(default_factory=lambda: repository_root() / "results")
-    protocol: str = PAPER.name
+    protocol: str = REPRODUCTION.name
     device: str = "auto"
     natural: str | None = field(default_factory=lambda: os.environ.get("CSBSR_NATURAL") or None)
     """Folder of natural images for step 1; None: synthetic textures. By default `CSBSR_NATURAL`."""
@@ -158,7 +158,8 @@ def run_experiment(row: Experiment, context: Context, say: Say, quiet: bool) -> 
     )
     if not ranks().writes:
         return path
-    content["run_card"]["model"] = keep_model(folder, model, row, profile, protocol, content)
+    if folder is not None:
+        content["run_card"]["model"] = keep_model(folder, model, row, profile, protocol, content)
     save_panels(path.with_suffix(".jpg"), model, profile, protocol, context.device)
     write_json(path, content)
     return path
