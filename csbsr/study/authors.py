@@ -12,17 +12,19 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from csbsr.evaluation import evaluate
+from csbsr.files import locked, write_json
 from csbsr.inference import overlay, read_photograph, segment_photograph
 from csbsr.networks import released
 from csbsr.networks.joint import DSRLJoint, Joint
 from csbsr.study.experiments import experiment
-from csbsr.study.freshness import import_fingerprint
+from csbsr.study.freshness import imported_fingerprint
 from csbsr.study.profiles import load_profile
-from csbsr.study.provenance import digest, run_card
-from csbsr.study.results import content_of, require_writable, result_path, write_json
+from csbsr.study.provenance import run_card
+from csbsr.study.recipe import options
+from csbsr.study.record import measurements
+from csbsr.study.results import SCHEMA, require_writable, result_path
 from csbsr.study.run import pick_device
-from csbsr.study.sources import check, data_name, open_test
+from csbsr.study.sources import check, data_name, hash_of, open_test
 
 FORMAT = "csbsr-released-1"
 SR_NETWORKS = ("kbpn", "kbpn_kernel7", "dbpn", "srcnet_sr")
@@ -183,38 +185,41 @@ def evaluate_checkpoint(
     require_writable(results)
     source = open_test(data, profile, limit)
     check(source)
-    started = time.perf_counter()
+    wall, cpu = time.perf_counter(), time.process_time()
     model = as_joint(name, module).to(device)
-    evaluation = evaluate(
-        model, source, protocol, kernel_seed=profile.kernel_seed, device=device, batch=2
-    )
-    data_hash = digest(source.fingerprint())
+    measured = measurements(model, source, profile, protocol, device, batch=2)
+    place_of_data, data_hash = data_name(data), hash_of([source])
     weights_hash = hashlib.sha256(weights.read_bytes()).hexdigest()
+    key = imported_fingerprint(name, weights_hash, row.id, protocol, place_of_data, data_hash)
     card = run_card(
         profile="authors",
         protocol=protocol.name,
         seed=0,
-        data=data_name(data),
+        data=place_of_data,
         data_hash=data_hash,
-        seconds=time.perf_counter() - started,
+        seconds=time.perf_counter() - wall,
         device=str(device),
+        cpu_seconds=time.process_time() - cpu,
     )
-    content = content_of(
-        evaluation,
-        experiment=row.id,
-        profile="authors",
-        protocol=protocol.name,
-        seed=0,
-        run_card=card
+    content = {
+        "schema": SCHEMA,
+        "experiment": row.id,
+        "profile": "authors",
+        "protocol": protocol.name,
+        "seed": 0,
+        **measured,
+        "run_card": card
         | {
             "weights": name,
             "weights_hash": weights_hash,
-            "fingerprint": import_fingerprint(name, weights_hash, row.id, protocol, data_hash),
+            "protocol_options": options(protocol),
+            "fingerprint": key,
             "note": f"Published weights, evaluated here on {len(source.names)} test images.",
         },
-    )
-    path = result_path(results, "authors", data_name(data), row.id, 0)
-    write_json(path, content)
+    }
+    path = result_path(results, "authors", place_of_data, protocol.name, row.id, 0)
+    with locked(path.with_name(f".{path.name}.lock"), row.id):
+        write_json(path, content)
     return path
 
 

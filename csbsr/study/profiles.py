@@ -89,8 +89,13 @@ class Profile:
     blur_skip: Step
 
     def protocol(self, name: str) -> Protocol:
-        """The protocol called `name` with this profile's changes; ValueError if unknown."""
-        return protocol_named(name).but(**self.protocol_changes)
+        """The protocol called `name` with this profile's changes; ValueError if unknown.
+
+        If they change anything, its name says so: `paper+quick`, which is understood as well.
+        """
+        whole = protocol_named(name.removesuffix(f"+{self.name}"))
+        changed = whole.but(**self.protocol_changes)
+        return whole if changed == whole else changed.but(name=f"{whole.name}+{self.name}")
 
 
 def parse_profile(text: str, where: str) -> Profile:

@@ -9,18 +9,14 @@ from torch import nn
 
 from csbsr.data.natural import open_natural
 from csbsr.data.stream import CrackSource, CrackStream, NaturalStream
-from csbsr.networks.architecture import build_model, build_segmentation
+from csbsr.networks.architecture import Architecture, build_model, build_segmentation
 from csbsr.networks.joint import Joint
 from csbsr.protocol import Protocol
+from csbsr.study.digest import digest
 from csbsr.study.experiments import Experiment, experiment
-from csbsr.study.models import (
-    SEGMENTATION_MODULES,
-    SR_MODULES,
-    architecture_of,
-    training_modules_of,
-)
+from csbsr.study.models import architecture_of
 from csbsr.study.profiles import Profile, Step
-from csbsr.study.provenance import code_closure, digest
+from csbsr.study.recipe import EMBEDDED, Settings, recipe
 from csbsr.training.config import StageConfig
 from csbsr.training.distributed import ranks
 from csbsr.training.trainer import train
@@ -121,6 +117,11 @@ def steps_of(
     return (*steps, final_stage(experiment, profile, protocol))
 
 
+def uses_natural(experiment: Experiment, profile: Profile) -> bool:
+    """Whether S learns from natural images first (step 1)."""
+    return experiment.sr not in (None, "dsrl") and profile.step1.iterations > 0
+
+
 def _last_step(experiment: Experiment, profile: Profile) -> Step:
     """Lengths and rates of the last step.
 
@@ -151,28 +152,18 @@ SYNTHETIC_NATURAL = 64
 
 
 @dataclass(frozen=True)
-class Plan:
-    """All that the trainings of one seed have in common."""
+class Plan(Settings):
+    """The settings of a run, and what decides no number: where, on what and how fast."""
 
-    profile: Profile
-    protocol: Protocol
-    seed: int
     device: torch.device
     train: CrackSource
-    data_hash: str
     natural: str | None
+    """Folder of natural images; None: synthetic textures."""
     folder: Path
     """Checkpoints and logs; a folder per step, named by a hash of all that decides its weights."""
     workers: int
-    pretrained: bool
-    precision: str
-    compile: bool
     quiet: bool
     tensorboard: bool = False
-
-    def adapted(self, stage: StageConfig) -> StageConfig:
-        """A step with the precision and compilation that this run asked for."""
-        return replace(stage, precision=self.precision, compile=self.compile)
 
 
 def _seeded(seed: int, make: Callable[[], nn.Module]) -> nn.Module:
@@ -214,7 +205,7 @@ def _train(
 def _stream(stage: StageConfig, plan: Plan, natural: bool) -> CrackStream | NaturalStream:
     if natural:
         source = open_natural(
-            plan.natural or "synthetic",
+            plan.natural or EMBEDDED,
             SYNTHETIC_NATURAL,
             stage.crop or plan.profile.images.synthetic_size,
         )
@@ -236,16 +227,14 @@ def _stream(stage: StageConfig, plan: Plan, natural: bool) -> CrackStream | Natu
 def trained_sr(row: Experiment, plan: Plan) -> tuple[nn.Module, str]:
     """S after steps 1 and 2, shared by every experiment with this network; and its key."""
     profile, protocol = plan.profile, plan.protocol
-    sr = _seeded(plan.seed, architecture_of(row, profile, protocol).sr.build)
+    config = architecture_of(row, profile, protocol).sr
+    sr = _seeded(plan.seed, config.build)
     key = ""
     for number, step, natural in ((1, profile.step1, True), (2, profile.step2, False)):
         if not step.iterations:
             continue
         stage = plan.adapted(sr_stage(row.sr, step, profile, protocol, natural))
-        code = code_closure([*SR_MODULES[row.sr], "csbsr.training.trainer"])
-        textures = plan.natural and str(Path(plan.natural).resolve())
-        source = textures if natural else plan.data_hash
-        key = digest([key, digest(stage), digest(protocol), source, plan.seed, code])
+        key = digest([key, recipe(Architecture(config, None), [stage], plan, natural)])
         _train(
             Joint(sr, nn.Identity()), stage, plan, f"step{number}-{row.sr}", key, natural=natural
         )
@@ -260,8 +249,8 @@ def started_segmentation(row: Experiment, plan: Plan) -> tuple[nn.Module, str]:
     if not profile.warm_start.iterations:
         return network, ""
     stage = plan.adapted(warm_start_stage(profile, protocol))
-    code = code_closure([*SEGMENTATION_MODULES[row.segmentation], "csbsr.training.trainer"])
-    key = digest([digest(stage), digest(protocol), plan.data_hash, plan.seed, code])
+    alone = Architecture(None, architecture.segmentation)
+    key = digest(recipe(alone, [stage], plan, natural=False))
     _train(Joint(None, network), stage, plan, f"start-{row.segmentation}", key)
     return network, key
 
@@ -271,13 +260,17 @@ def train_experiment(row: Experiment, plan: Plan) -> nn.Module:
 
     A blur skip continues its parent's finished weights. Returns the trained model.
     """
+    return _trained(row, plan)[0]
+
+
+def _trained(row: Experiment, plan: Plan) -> tuple[nn.Module, str]:
+    """The trained model and the key of its last step."""
     profile, protocol = plan.profile, plan.protocol
     architecture = architecture_of(row, profile, protocol)
     if row.starts_from:
-        parent = train_experiment(experiment(row.starts_from), plan)
+        parent, start = _trained(experiment(row.starts_from), plan)
         model = _seeded(plan.seed + 2, lambda: build_model(architecture))
         model.load_state_dict(parent.state_dict(), strict=False)
-        start = row.starts_from
     elif row.sr == "dsrl":
         model = _seeded(plan.seed, lambda: build_model(architecture, plan.pretrained))
         start = ""
@@ -286,10 +279,9 @@ def train_experiment(row: Experiment, plan: Plan) -> nn.Module:
         segmentation, start_key = started_segmentation(row, plan)
         model, start = Joint(sr, segmentation), key + start_key
     stage = plan.adapted(final_stage(row, profile, protocol))
-    code = code_closure(training_modules_of(row))
-    key = digest([start, digest(row), digest(stage), digest(protocol), plan.data_hash, code])
+    key = digest([start, recipe(architecture, [stage], plan, natural=False)])
     _train(model, stage, plan, row.id, key)
-    return model
+    return model, key
 
 
 def log_of(row: Experiment, plan_folder: Path) -> Path | None:
