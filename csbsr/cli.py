@@ -51,6 +51,12 @@ def build_parser() -> argparse.ArgumentParser:
         "--update", action="store_true", help="write today's verdicts to the ledger"
     )
 
+    results = commands.add_parser("results", help="say which result files may not be relied on")
+    checks = results.add_subparsers(dest="action", required=True, metavar="ACTION")
+    check = checks.add_parser("check", help="refuse what is stale, damaged, misplaced or no result")
+    check.add_argument("--results", type=Path, help="folder of result files (default: results)")
+    check.add_argument("--committed", action="store_true", help="only the files that git tracks")
+
     weights = commands.add_parser("weights", help="convert published checkpoints")
     kinds = weights.add_subparsers(dest="action", required=True, metavar="ACTION")
     convert = kinds.add_parser("import", help="convert a published checkpoint into ours")
@@ -86,6 +92,7 @@ def _dispatch(arguments: argparse.Namespace) -> int:
         "table": commands.table,
         "figure": commands.figure,
         "claims": commands.claims,
+        "results": commands.results,
         "weights": commands.import_weights,
         "evaluate": commands.evaluate_weights,
         "segment": commands.segment,

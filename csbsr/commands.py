@@ -34,7 +34,7 @@ def _overview() -> int:
     quick = load_profile("quick")
     print("\nExperiments (cost at quick):")
     for row in experiments():
-        print(f"  {row.id:<40}{row.title:<44}{cost(quick, row)}")
+        print(f"  {row.id:<40}{row.title:<44}{cost(quick, row, quick.protocol('reproduction'))}")
     return 0
 
 
@@ -106,6 +106,19 @@ def claims(arguments: argparse.Namespace) -> int:
         return 0
     print(claims_text(_results(arguments)))
     return 0
+
+
+def results(arguments: argparse.Namespace) -> int:
+    """`csbsr results check`: a line per file that may not be relied on, and exit code 1."""
+    from csbsr.study.audit import committed_files, refused, result_files
+
+    folder = _results(arguments)
+    paths = (committed_files if arguments.committed else result_files)(folder)
+    lines = refused(paths, folder)
+    for line in lines:
+        print(line)
+    _note(f"{len(paths)} results checked in {folder}, {len(lines)} refused")
+    return 1 if lines else 0
 
 
 def import_weights(arguments: argparse.Namespace) -> int:

@@ -14,7 +14,7 @@ from csbsr.study.models import architecture_of
 from csbsr.study.profiles import load_profile
 from csbsr.study.recipe import BUILDERS, EMBEDDED, Settings, image_modules, options, recipe
 from csbsr.study.results import ResultFile, find_results
-from csbsr.study.steps import steps_of, uses_natural
+from csbsr.study.steps import steps_of
 
 MEASURING = ("csbsr.evaluation", "csbsr.metrics")
 """Modules that measure; `csbsr.study.record` says what is kept of it."""
@@ -23,24 +23,21 @@ MEASURING = ("csbsr.evaluation", "csbsr.metrics")
 def fingerprint(row: Experiment, settings: Settings) -> str:
     """Hash of all that decides a result: every step of it and of its parents, and the measuring."""
     profile, protocol = settings.profile, settings.protocol
-    lineage = [experiment(name) for name in with_ancestors([row.id])[:-1]]
     training = [
-        recipe(
-            architecture_of(r, profile, protocol),
-            steps_of(r, profile, protocol),
-            settings,
-            uses_natural(r, profile),
-        )
-        for r in (*lineage, row)
+        recipe(architecture_of(r, profile, protocol), steps_of(r, profile, protocol), settings)
+        for r in map(experiment, with_ancestors([row.id]))
     ]
     code = code_closure([*MEASURING, *image_modules(settings.data)], ["csbsr.study.record"])
     return digest({"training": training, "kernels": profile.kernel_seed, "measuring": code})
 
 
-def needs_natural(row: Experiment, settings: Settings) -> bool:
-    """Whether natural images decide a result, its parents included."""
-    rows = [experiment(name) for name in with_ancestors([row.id])[:-1]]
-    return any(uses_natural(r, settings.profile) for r in (*rows, row))
+def uses_natural(row: Experiment, settings: Settings) -> bool:
+    """Whether natural images decide a result; those of its parents count."""
+    steps = (
+        steps_of(experiment(name), settings.profile, settings.protocol)
+        for name in with_ancestors([row.id])
+    )
+    return any(step.natural for own in steps for step in own)
 
 
 def settings_of(result: ResultFile) -> Settings:
@@ -51,10 +48,13 @@ def settings_of(result: ResultFile) -> Settings:
     """
     content, card = result.content, result.card
     profile = load_profile(content["profile"])
+    protocol = profile.protocol(content["protocol"])
+    if protocol.name != content["protocol"]:
+        raise ValueError(f"protocol '{content['protocol']}' is unknown")
     given = {"precision": profile.precision, "pretrained": profile.pretrained, "compile": False}
     return Settings(
         profile=profile,
-        protocol=profile.protocol(content["protocol"]),
+        protocol=protocol,
         seed=content["seed"],
         data=card["data"],
         data_hash=card["data_hash"],

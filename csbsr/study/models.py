@@ -1,12 +1,14 @@
-"""The networks of an experiment: their architecture in a profile, and the modules they are made of."""
+"""The networks of an experiment: their architecture in a profile, and the modules they use."""
 
 from dataclasses import replace
 from typing import TypeVar
 
 from csbsr.networks.architecture import (
     Architecture,
+    BicubicConfig,
     BlurSkipConfig,
     CrackFormerConfig,
+    DarknessConfig,
     DBPNConfig,
     DSRLConfig,
     HRNetConfig,
@@ -25,6 +27,8 @@ from csbsr.study.profiles import Profile, Widths
 SR_MODULES = {
     "kbpn": ("csbsr.networks.kbpn",),
     "dbpn": ("csbsr.networks.dbpn",),
+    "dbpn_wide": ("csbsr.networks.dbpn",),
+    "bicubic": ("csbsr.networks.trivial",),
     "srcnet": ("csbsr.networks.srcnet",),
     "dsrl": ("csbsr.networks.dsrl",),
 }
@@ -35,6 +39,8 @@ SEGMENTATION_MODULES = {
     "unet": ("csbsr.networks.unet",),
     "segnet": ("csbsr.networks.segnet",),
     "dsrl": ("csbsr.networks.dsrl",),
+    "darkness": ("csbsr.networks.trivial",),
+    "otsu": ("csbsr.networks.trivial",),
 }
 
 
@@ -46,34 +52,47 @@ def architecture_of(experiment: Experiment, profile: Profile, protocol: Protocol
     """
     widths = profile.widths
     if experiment.sr == "dsrl":
-        return Architecture(None, _sized(DSRLConfig(), width=widths.dsrl))
+        config = DSRLConfig(output_stride=widths.dsrl_output_stride, residual=widths.residual)
+        return Architecture(None, _sized(config, width=widths.dsrl))
     skip = experiment.blur_skip
     return Architecture(
         _sr(experiment.sr, widths, protocol) if experiment.sr else None,
         _segmentation(experiment.segmentation, widths, protocol),
-        _sized(BlurSkipConfig(skip), hidden=widths.sft_hidden) if skip else None,
+        _sized(BlurSkipConfig(skip, shuffled=experiment.shuffled_kernel), hidden=widths.sft_hidden)
+        if skip
+        else None,
+        reads=experiment.reads,
+        kernel_source=experiment.kernel,
     )
 
 
 def _sr(name: str, widths: Widths, protocol: Protocol) -> SRConfig:
     if name == "kbpn":
         config = KBPNConfig(
-            estimated_kernel=protocol.estimated_kernel, kernel_head=widths.kernel_head
+            estimated_kernel=protocol.estimated_kernel,
+            kernel_head=widths.kernel_head,
+            feedback=protocol.feedback,
+            blur_padding=protocol.blur_padding,
+            antialias=protocol.antialias,
         )
         return _sized(
             config, width=widths.kbpn, stages=widths.kbpn_stages, sft_hidden=widths.sft_hidden
         )
-    if name == "dbpn":
-        narrow = widths.kernel_head == "log_energy"  # narrow networks start from bicubic
-        return _sized(DBPNConfig(residual=narrow), width=widths.dbpn, stages=widths.dbpn_stages)
+    if name in ("dbpn", "dbpn_wide"):
+        width = widths.dbpn if name == "dbpn" else widths.dbpn_wide
+        return _sized(DBPNConfig(residual=widths.residual), width=width, stages=widths.dbpn_stages)
+    if name == "bicubic":
+        return BicubicConfig()
     if name == "srcnet":
         return _sized(
-            SrcNetConfig(),
+            SrcNetConfig(residual=widths.residual),
             width=widths.srcnet,
             groups=widths.srcnet_groups,
             blocks=widths.srcnet_blocks,
         )
-    raise ValueError(f"super-resolution network '{name}' is unknown; choose kbpn, dbpn or srcnet")
+    raise ValueError(
+        f"super-resolution network '{name}' is unknown; choose one of {', '.join(SR_MODULES)}"
+    )
 
 
 def _segmentation(name: str, widths: Widths, protocol: Protocol) -> SegmentationConfig:
@@ -87,6 +106,8 @@ def _segmentation(name: str, widths: Widths, protocol: Protocol) -> Segmentation
         return _sized(CrackFormerConfig(), width=widths.crackformer)
     if name == "segnet":
         return _sized(SegNetConfig(), width=widths.segnet)
+    if name in ("darkness", "otsu"):
+        return DarknessConfig(otsu=name == "otsu")
     raise ValueError(f"segmentation network '{name}' is unknown")
 
 

@@ -5,6 +5,7 @@ Steps name their folders by it, and results carry it in their fingerprint.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol as Interface
 
 from csbsr.networks.architecture import Architecture
 from csbsr.protocol import Protocol
@@ -34,9 +35,9 @@ class Settings:
     precision: str
     compile: bool
 
-    def adapted(self, stage: StageConfig) -> StageConfig:
-        """A step with the precision and compilation of this run."""
-        return replace(stage, precision=self.precision, compile=self.compile)
+    def arithmetic(self, config: StageConfig) -> StageConfig:
+        """A step's settings with the precision and compilation of this run."""
+        return replace(config, precision=self.precision, compile=self.compile)
 
 
 def image_modules(data: str) -> list[str]:
@@ -51,6 +52,8 @@ def network_modules(architecture: Architecture) -> list[str]:
         roots += SR_MODULES[architecture.sr.network]
     if architecture.segmentation:
         roots += SEGMENTATION_MODULES[architecture.segmentation.network]
+    if architecture.sr is None and architecture.reads == "lr":
+        roots.append("csbsr.networks.trivial")  # enlarges what was found in the LR image
     return [*roots, *(["csbsr.networks.blur_skip"] if architecture.blur_skip else ())]
 
 
@@ -63,20 +66,29 @@ def options(protocol: Protocol) -> dict[str, object]:
     return {name: value for name, value in protocol.options().items() if name != "name"}
 
 
+class Step(Interface):
+    """What of a training step decides weights: its data (by name and kind) and its settings."""
+
+    name: str
+    config: StageConfig
+    natural: bool
+
+
 def recipe(
-    architecture: Architecture, stages: Sequence[StageConfig], settings: Settings, natural: bool
+    architecture: Architecture, steps: Sequence[Step], settings: Settings
 ) -> dict[str, object]:
-    """All that decides the weights that some steps leave; `natural`: step 1 is one of them."""
-    roots = ["csbsr.training.trainer", *network_modules(architecture)]
-    roots += image_modules(settings.data)
+    """All that decides the weights that some steps leave in the networks of an architecture."""
+    roots = [*network_modules(architecture), *image_modules(settings.data)]
+    roots += ["csbsr.training.trainer"] if steps else []
     alone = [*BUILDERS, "csbsr.study.steps"]
+    natural = any(step.natural for step in steps)
     if natural:
         given = settings.natural_hash != EMBEDDED
         roots.append("csbsr.data.cracks" if given else "csbsr.data.natural")
         alone += ["csbsr.data.natural"] if given else []
     return {
         "architecture": architecture,
-        "steps": [settings.adapted(stage).identity() for stage in stages],
+        "steps": [[s.name, s.natural, settings.arithmetic(s.config).identity()] for s in steps],
         "protocol": options(settings.protocol),
         "seed": settings.seed,
         "data": settings.data_hash,

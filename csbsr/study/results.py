@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from csbsr.files import write_json
-from csbsr.protocol import PAPER
+from csbsr.protocol import REPRODUCTION
 
 __all__ = ["KEYS", "SCHEMA", "ResultFile", "find_results", "read_result", "write_json"]
 
@@ -127,8 +127,11 @@ def find_results(
     a broken file hinders no other. See `csbsr.study.freshness.find_fresh`.
     """
     found: dict[str, list[ResultFile]] = {}
-    folder = _folder(results / profile, data, protocol)
-    for path in sorted(folder.glob("*-seed*.json")) if folder else ():
+    paths: Iterable[Path] = ()
+    for folder in folders(results / profile, data, protocol):
+        if paths := sorted(folder.glob("*-seed*.json")):
+            break
+    for path in paths:
         try:
             result = read_result(path)
         except ValueError as error:
@@ -141,13 +144,10 @@ def find_results(
     return found
 
 
-def _folder(profile: Path, data: str | None, protocol: str | None) -> Path | None:
-    """The folder of the data set and protocol that are given or preferred."""
+def folders(profile: Path, data: str | None, protocol: str | None) -> Iterator[Path]:
+    """The folders of one data set and protocol each, those that are given or preferred first."""
     for place in [profile / data] if data else sorted(_folders(profile), key=_real_first):
-        for folder in [place / protocol] if protocol else sorted(_folders(place), key=_default):
-            if any(folder.glob("*-seed*.json")):
-                return folder
-    return None
+        yield from [place / protocol] if protocol else sorted(_folders(place), key=_default)
 
 
 def _folders(parent: Path) -> Iterator[Path]:
@@ -159,7 +159,7 @@ def _real_first(folder: Path) -> tuple[bool, str]:
 
 
 def _default(folder: Path) -> tuple[bool, str]:
-    return (folder.name.split("+")[0] != PAPER.name, folder.name)
+    return (folder.name.split("+")[0] != REPRODUCTION.name, folder.name)
 
 
 # -- what a result file may say ------------------------------------------------------------------
@@ -189,6 +189,7 @@ CARD: Mapping[str, type | tuple[type, ...]] = {
     "precision": str,
     "compile": bool,
     "start_weights": str,
+    "model": dict,
     "overrides": dict,
     "protocol_changes": dict,
     "protocol_options": dict,

@@ -22,13 +22,13 @@ from csbsr.protocol import Protocol
 from csbsr.realistic import STRENGTHS, realistic
 from csbsr.study.digest import code_closure, digest
 from csbsr.study.experiments import experiment
-from csbsr.study.freshness import fingerprint, settings_of
+from csbsr.study.freshness import FoundResults, fingerprint, settings_of
 from csbsr.study.profiles import Profile
 from csbsr.study.recipe import Settings
 from csbsr.study.record import rounded
-from csbsr.study.results import ResultFile, read_json
+from csbsr.study.results import ResultFile, folders, read_json
 from csbsr.study.run import Context, Request, card_of, prepare
-from csbsr.study.steps import train_experiment
+from csbsr.study.steps import trained
 
 SEED = 11
 """Seed of the walls, and of noise and motion on them."""
@@ -153,7 +153,7 @@ PICTURE = Condition("motion", 2)
 def trained_models(names: Sequence[str], request: Request) -> dict[str, nn.Module]:
     """Trained models by experiment, from their finished folders; trained first if need be."""
     plan = prepare(request, names).plan
-    return {name: train_experiment(experiment(name), plan) for name in names}
+    return {name: trained(experiment(name), plan).model for name in names}
 
 
 def measured_walls(profile: Profile) -> Walls:
@@ -215,20 +215,29 @@ def _numbers(values: list, length: int, most: float) -> None:
         raise ValueError(f"{len(values)} values instead of {length}")
 
 
-def find_robustness(results: Path, profiles: Sequence[str], data: str | None = None) -> list[Path]:
-    """Fresh results of the first of these profiles that has any, seeds in order; real data first.
+def find_fresh_robustness(
+    results: Path, profiles: Sequence[str], data: str | None = None, protocol: str | None = None
+) -> FoundResults:
+    """Robustness in the first of these profiles that has a fresh one, by the name "robustness".
 
-    All are of one data set and protocol.
+    Seeds in order; all are of one data set and protocol, as `find_fresh` chooses them.
     """
+    stale: list[ResultFile] = []
+    problems: list[str] = []
     for profile in profiles:
-        paths = (results / profile).glob(f"{data or '*'}/*/robustness/seed*.json")
-        found = sorted(
-            (p for p in paths if not is_stale_file(p)),
-            key=lambda p: (p.parts[-4] == "synthetic", p.parts[-4], p.parts[-3], len(p.name), p),
-        )
-        if found:
-            return [p for p in found if p.parent == found[0].parent]
-    return []
+        for folder in folders(results / profile, data, protocol):
+            fresh = []
+            paths = (folder / "robustness").glob("seed*.json")
+            for path in sorted(paths, key=lambda p: (len(p.name), p.name)):
+                try:
+                    result = ResultFile(path, read_robustness(path))
+                except ValueError as error:
+                    problems.append(str(error))
+                    continue
+                (stale if is_robustness_stale(result.content) else fresh).append(result)
+            if fresh:
+                return FoundResults({"robustness": fresh}, {}, tuple(problems))
+    return FoundResults({}, {"robustness": stale} if stale else {}, tuple(problems))
 
 
 def robustness_key(settings: Settings) -> str:
@@ -254,14 +263,6 @@ def is_robustness_stale(content: dict) -> bool:
     except (KeyError, TypeError, ValueError):
         return True
     return key != content["run_card"].get("fingerprint")
-
-
-def is_stale_file(path: Path) -> bool:
-    """Whether a file is stale or cannot be believed."""
-    try:
-        return is_robustness_stale(read_robustness(path))
-    except ValueError:
-        return True
 
 
 def chosen_walls(content: dict) -> list[int]:
@@ -304,7 +305,7 @@ def _measure(path: Path, key: str, context: Context, say: Callable[[str], None])
     models, strips = {}, {}
     for name in MODELS:
         keep = CONDITIONS if name == LEADING else (PICTURE,) if name in PICTURED else ()
-        model = train_experiment(experiment(name), plan).to(plan.device)
+        model = trained(experiment(name), plan).model.to(plan.device)
         scores = score(model, lr, walls.masks, plan.protocol, plan.device, keep)
         models[name], strips[name] = scores.content, scores.masks
         say(f"robustness  {name}  {time.perf_counter() - wall:.0f} s")

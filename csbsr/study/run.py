@@ -4,15 +4,16 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from csbsr.files import locked, write_json
-from csbsr.protocol import PAPER, Protocol
+from csbsr.protocol import REPRODUCTION, Protocol
 from csbsr.study.experiments import Experiment, experiment, with_ancestors
-from csbsr.study.freshness import difference, find_fresh, fingerprint, needs_natural
+from csbsr.study.freshness import difference, find_fresh, fingerprint, uses_natural
 from csbsr.study.panels import save_panels
 from csbsr.study.profiles import Profile, load_profile
 from csbsr.study.provenance import commit, repository_root, run_card
@@ -20,7 +21,8 @@ from csbsr.study.recipe import EMBEDDED, options
 from csbsr.study.record import measurements
 from csbsr.study.results import SCHEMA, ResultFile, read_result, require_writable
 from csbsr.study.sources import Source, check, data_name, hash_of, natural_hash, open_data
-from csbsr.study.steps import Plan, train_experiment, uses_natural
+from csbsr.study.steps import Plan, trained
+from csbsr.study.trained import keep_model
 from csbsr.training.distributed import from_first, ranks
 
 Say = Callable[[str], None]
@@ -34,7 +36,7 @@ class Request:
     data: str = "synthetic"
     seed: int = 0
     results: Path = field(default_factory=lambda: repository_root() / "results")
-    protocol: str = PAPER.name
+    protocol: str = REPRODUCTION.name
     device: str = "auto"
     natural: str | None = field(default_factory=lambda: os.environ.get("CSBSR_NATURAL") or None)
     """Folder of natural images for step 1; None: synthetic textures. By default `CSBSR_NATURAL`."""
@@ -99,8 +101,6 @@ def prepare(request: Request, names: Sequence[str] = (), quiet: bool = True) -> 
     require_writable(request.results)
     data = data_name(request.data)
     train, test = open_data(request.data, profile, protocol)
-    rows = [experiment(name) for name in names]
-    natural = request.natural if any(uses_natural(row, profile) for row in rows) else None
     runs = request.runs or request.results.parent / "runs"
     plan = Plan(
         profile=profile,
@@ -108,25 +108,28 @@ def prepare(request: Request, names: Sequence[str] = (), quiet: bool = True) -> 
         seed=request.seed,
         data=data,
         data_hash=hash_of([train, test]),
-        natural_hash=natural_hash(natural),
+        natural_hash=EMBEDDED,
         pretrained=profile.pretrained if request.pretrained is None else request.pretrained,
         precision=request.precision or profile.precision,
         compile=request.compile,
         device=device,
         train=train,
-        natural=natural,
+        natural=None,
         folder=runs / profile.name / data / f"seed{request.seed}",
         workers=request.workers,
         quiet=quiet,
         tensorboard=request.tensorboard,
     )
+    natural = any(uses_natural(experiment(name), plan) for name in names)
+    if natural and request.natural:
+        plan = replace(plan, natural=request.natural, natural_hash=natural_hash(request.natural))
     folder = request.results / profile.name / data / protocol.name
     found = find_fresh(request.results, profile.name, data, protocol.name).fresh
     known = [result for runs in found.values() for result in runs]
     if all(result.card["data_hash"] != plan.data_hash for result in known):
         check(train)
         check(test)
-    _refuse_mixture(plan, known, folder, any(uses_natural(row, profile) for row in rows))
+    _refuse_mixture(plan, known, folder, natural)
     return Context(request, plan, test, folder, commit())
 
 
@@ -184,12 +187,12 @@ def run_experiment(row: Experiment, context: Context, say: Say) -> Path:
         if from_first(place.writes and known_path(path, key, lambda line: None), place):
             return path
         wall, cpu = time.perf_counter(), time.process_time()
-        model = train_experiment(row, plan)
+        model, steps, _ = trained(row, plan)
         measured = measurements(model, context.test, plan.profile, plan.protocol, plan.device)
         if place.writes:
             spent = time.perf_counter() - wall, time.process_time() - cpu
-            card = card_of(context, key, *spent, natural=needs_natural(row, plan))
-            content = {
+            card = card_of(context, key, *spent, natural=uses_natural(row, plan))
+            content: dict[str, Any] = {
                 "schema": SCHEMA,
                 "experiment": row.id,
                 "profile": plan.profile.name,
@@ -198,6 +201,8 @@ def run_experiment(row: Experiment, context: Context, say: Say) -> Path:
                 **measured,
                 "run_card": card,
             }
+            if steps is not None:
+                card["model"] = keep_model(steps, model, row, plan.profile, plan.protocol, content)
             picture = path.with_suffix(".jpg")
             save_panels(picture, model, plan.profile, plan.protocol, plan.device)
             write_json(path, content)
