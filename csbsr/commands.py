@@ -4,12 +4,12 @@ import argparse
 import sys
 from pathlib import Path
 
+from csbsr.files import write_json
 from csbsr.model_file import LoadedModel, load_model
 from csbsr.segment import segment_files
 from csbsr.study.experiments import experiments
 from csbsr.study.profiles import NAMES, load_profile
 from csbsr.study.provenance import repository_root
-from csbsr.study.results import write_json
 from csbsr.study.run import Request, default_data, pick_device, run_experiments
 from csbsr.study.steps import cost
 from csbsr.study.trained import find_model, measure
@@ -36,9 +36,10 @@ def _overview() -> int:
         profile = load_profile(name)
         print(f"  {name:<8}{profile.note}\n          {profile.cost}")
     quick = load_profile("quick")
+    protocol = quick.protocol("reproduction")
     print("\nExperiments (cost at quick):")
     for row in experiments():
-        print(f"  {row.id:<40}{row.title:<44}{cost(quick, row, quick.protocol("reproduction"))}")
+        print(f"  {row.id:<40}{row.title:<44}{cost(quick, row, protocol)}")
     return 0
 
 
@@ -110,6 +111,19 @@ def claims(arguments: argparse.Namespace) -> int:
         return 0
     print(claims_text(_results(arguments)))
     return 0
+
+
+def results(arguments: argparse.Namespace) -> int:
+    """`csbsr results check`: a line per file that may not be relied on, and exit code 1."""
+    from csbsr.study.audit import committed_files, refused, result_files
+
+    folder = _results(arguments)
+    paths = (committed_files if arguments.committed else result_files)(folder)
+    lines = refused(paths, folder)
+    for line in lines:
+        print(line)
+    _note(f"{len(paths)} results checked in {folder}, {len(lines)} refused")
+    return 1 if lines else 0
 
 
 def import_weights(arguments: argparse.Namespace) -> int:

@@ -7,7 +7,6 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from csbsr.evaluation import evaluate
 from csbsr.model_file import (
     FILE_NAME,
     SUFFIX,
@@ -21,9 +20,11 @@ from csbsr.protocol import Protocol
 from csbsr.study.experiments import Experiment, experiment
 from csbsr.study.models import architecture_of
 from csbsr.study.profiles import Profile, load_profile
-from csbsr.study.provenance import digest, run_card
-from csbsr.study.results import content_of
-from csbsr.study.sources import check, data_name, open_test
+from csbsr.study.provenance import run_card
+from csbsr.study.recipe import options
+from csbsr.study.record import measurements
+from csbsr.study.results import SCHEMA
+from csbsr.study.sources import check, data_name, hash_of, open_test
 
 
 def keep_model(
@@ -115,35 +116,32 @@ def measure(
     protocol = profile.protocol(protocol_name) if protocol_name else model.protocol
     source = open_test(data, profile, limit)
     check(source)
-    started = time.perf_counter()
-    evaluation = evaluate(
-        model.module.to(device),
-        source,
-        protocol,
-        kernel_seed=profile.kernel_seed,
-        device=device,
-        batch=4 if model.experiment else 2,  # published models are of full size
-    )
+    wall, cpu = time.perf_counter(), time.process_time()
+    batch = 4 if model.experiment else 2  # published models are of full size
+    measured = measurements(model.module.to(device), source, profile, protocol, device, batch)
     seed = card.get("seed", 0)
-    measured = run_card(
+    evaluated = run_card(
         profile=profile.name,
         protocol=protocol.name,
         seed=seed,
         data=data_name(data),
-        data_hash=digest(source.fingerprint()),
-        seconds=time.perf_counter() - started,
+        data_hash=hash_of([source]),
+        seconds=time.perf_counter() - wall,
         device=str(device),
+        cpu_seconds=time.process_time() - cpu,
     )
     kind = "Trained" if model.experiment else "Published"
-    return content_of(
-        evaluation,
-        experiment=model.experiment or model.released,
-        profile=profile.name,
-        protocol=protocol.name,
-        seed=seed,
-        run_card=measured
+    return {
+        "schema": SCHEMA,
+        "experiment": model.experiment or model.released,
+        "profile": profile.name,
+        "protocol": protocol.name,
+        "seed": seed,
+        **measured,
+        "run_card": evaluated
         | {
             "model": {"sha256": model.sha256, "run_card": card},
+            "protocol_options": options(protocol),
             "note": f"{kind} weights, evaluated here on {len(source.names)} test images.",
         },
-    )
+    }

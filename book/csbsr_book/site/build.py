@@ -15,10 +15,10 @@ from pathlib import Path
 import nbformat
 import papermill
 
-from csbsr.study.freshness import is_stale
+from csbsr.study.audit import refused, result_files
 from csbsr.study.provenance import PACKAGE, repository_root
-from csbsr.study.results import find_results, write_json
-from csbsr.study.robustness import is_robustness_stale, read_robustness, run_robustness
+from csbsr.study.results import write_json
+from csbsr.study.robustness import run_robustness
 from csbsr.study.run import Request, run_experiments
 from csbsr_book.paper.printed import experiments_of
 from csbsr_book.site.exhibit import FOLDER_VARIABLE
@@ -252,17 +252,10 @@ def all_experiments() -> list[str]:
     return list(dict.fromkeys([*rows, *(e.id for e in experiments())]))
 
 
-def stale_results(results: Path) -> list[str]:
-    """Committed results that today's code would not reproduce, by file."""
-    found = []
-    for profile in ("quick", "paper", "authors"):
-        for runs in find_results(results, profile).values():
-            found += [str(r.path.relative_to(results)) for r in runs if is_stale(r)]
-    for path in sorted(results.glob("*/*/robustness/seed*.json")):
-        kept = "smoke" not in path.relative_to(results).parts
-        if kept and is_robustness_stale(read_robustness(path)):
-            found.append(str(path.relative_to(results)))
-    return found
+def refused_results(results: Path) -> list[str]:
+    """One line per result, smoke runs apart, that a release may not show."""
+    shown = [p for p in result_files(results) if p.relative_to(results).parts[0] != "smoke"]
+    return refused(shown, results)
 
 
 def build_book(request: Request, *, jobs: int = 2, release: bool = False, say: Say = print) -> Path:
@@ -273,10 +266,8 @@ def build_book(request: Request, *, jobs: int = 2, release: bool = False, say: S
     """
     root = repository_root()
     started = time.perf_counter()
-    if release and (stale := stale_results(request.results)):
-        raise ValueError(
-            f"{len(stale)} results are stale, first {stale[0]}; run them again before a release"
-        )
+    if release and (lines := refused_results(request.results)):
+        raise ValueError(f"{len(lines)} results are refused for a release, first: {lines[0]}")
     run_experiments(all_experiments(), request, say=say, quiet=True)
     run_robustness(request, say)
     results = request.results if request.results != root / "results" else None
