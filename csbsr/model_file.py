@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -36,7 +37,7 @@ class Threshold:
     """The probability above which a pixel is a crack, and the images it was chosen on."""
 
     value: float
-    chosen_on: str
+    chosen_on: Literal["validation", "test"]
 
     def __post_init__(self) -> None:
         if not 0 < self.value < 1:

@@ -40,7 +40,7 @@ def keep_model(
     Returns what the result's run card says of it: the file below the folder of runs, and its
     SHA-256.
     """
-    card, metrics = content["run_card"], content["metrics"]
+    card = content["run_card"]
     data = str(card["data"])
     sha256 = save_model(
         folder / FILE_NAME,
@@ -48,11 +48,19 @@ def keep_model(
         architecture=architecture_of(row, profile, protocol),
         protocol=protocol,
         run_card={"experiment": row.id, **card},
-        threshold=Threshold(metrics["IoU_max_threshold"], chosen_on=f"test images of {data}"),
+        threshold=_threshold(content["metrics"]),
         licence="MIT" if data == "synthetic" else f"MIT; the terms of the images '{data}' apply",
     )
     # <profile>/<data>/seed<n>/<step>/model.safetensors
     return {"file": "/".join((*folder.parts[-4:], FILE_NAME)), "sha256": sha256}
+
+
+def _threshold(metrics: Mapping[str, float | None]) -> Threshold:
+    """The threshold chosen on validation images; where there were none, on the test images."""
+    chosen = metrics.get("validation_threshold")
+    if chosen is not None:
+        return Threshold(chosen, "validation")
+    return Threshold(metrics["IoU_max_threshold"], "test")
 
 
 def find_model(name: str, runs: Path, profile: str | None = None, seed: int | None = None) -> Path:
@@ -112,6 +120,8 @@ def measure(
     card = model.run_card
     if model.architecture.segmentation is None:
         raise ValueError(f"'{model.released}' super-resolves only; evaluate a model that segments")
+    if limit < 0:
+        raise ValueError(f"limit {limit} is negative; give a number of images, or 0 for all")
     profile = load_profile(str(card.get("profile", "paper")))
     protocol = profile.protocol(protocol_name) if protocol_name else model.protocol
     source = open_test(data, profile, limit)
