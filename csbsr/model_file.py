@@ -6,17 +6,17 @@ in such a file is ever executed.
 
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from csbsr.files import replacing
 from csbsr.networks.architecture import Architecture, build_model
 from csbsr.protocol import Protocol
 from csbsr.toml import build
@@ -37,7 +37,7 @@ class Threshold:
     """The probability above which a pixel is a crack, and the images it was chosen on."""
 
     value: float
-    chosen_on: str
+    chosen_on: Literal["validation", "test"]
 
     def __post_init__(self) -> None:
         if not 0 < self.value < 1:
@@ -111,7 +111,8 @@ def save_model(
     # Cloned, because networks may hold one tensor under two names.
     copies = {k: v.clone(memory_format=torch.contiguous_format) for k, v in weights.items()}
     content = save(copies, {_KEY: text})
-    _write_whole(path, content)
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
     return hashlib.sha256(content).hexdigest()
 
 
@@ -139,12 +140,11 @@ def load_model(path: Path) -> LoadedModel:
 def read_header(path: Path) -> ModelHeader:
     """What a model file says of its weights, without reading them; ValueError as `load_model`."""
     path = _file_of(Path(path))
-    _check_kind(path)
     try:
         with safe_open(path, "pt", device="cpu") as file:
             metadata = file.metadata() or {}
     except SafetensorError as error:
-        raise ValueError(f"model {path} is damaged ({_line(error)}); get it again") from error
+        raise ValueError(f"model {path} {_what_else(path)} ({_line(error)})") from error
     if _KEY not in metadata:
         raise ValueError(
             f"model {path} holds weights but no header of csbsr; it is not one of ours"
@@ -207,18 +207,19 @@ def _file_of(path: Path) -> Path:
     return path
 
 
-def _check_kind(path: Path) -> None:
-    """Say what a file is that cannot be a model file."""
+def _what_else(path: Path) -> str:
+    """What a file is that cannot be read as `.safetensors`: a size of 8 bytes, then JSON."""
     with path.open("rb") as file:
         head = file.read(64)
     if not head:
-        raise ValueError(f"model {path} is empty; get it again")
+        return "is empty; get it again"
+    if head[8:9] == b"{":
+        return "is damaged; get it again"
     if head.lstrip().startswith(b"<"):
-        raise ValueError(f"model {path} is a web page, not the file; download it again")
+        return "is a web page, not the file; download it again"
     if head.startswith((b"PK", b"\x80")):
-        raise ValueError(
-            f"model {path} is a PyTorch file; convert a published one with `csbsr weights import`"
-        )
+        return "is a PyTorch file; convert a published one with `csbsr weights import`"
+    return "is no model file"
 
 
 def _check_values(weights: Mapping[str, Tensor], what: str) -> None:
@@ -235,25 +236,6 @@ def _line(error: BaseException) -> str:
     """An error as one line of a readable length."""
     text = " ".join(str(error).split()) or type(error).__name__
     return text if len(text) <= 400 else f"{text[:400]} ..."
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that a reader sees the old one or the whole new one, also after a crash."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(name, 0o644)
-        os.replace(name, path)
-    except OSError as error:
-        Path(name).unlink(missing_ok=True)
-        raise OSError(error.errno, error.strerror, str(path)) from error
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
 
 
 def check_weights(architecture: Architecture, weights: Mapping[str, Tensor]) -> None:

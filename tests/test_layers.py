@@ -10,15 +10,17 @@ ROOT = Path(__file__).parents[1]
 HOUSES = {"csbsr": ROOT / "csbsr", "csbsr_book": ROOT / "book" / "csbsr_book"}
 
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("csbsr.protocol", "csbsr.toml"),
+    ("csbsr.protocol", "csbsr.files", "csbsr.toml", "csbsr.study.digest"),
     ("csbsr.degradation", "csbsr.metrics"),
     ("csbsr.networks", "csbsr.realistic"),
     ("csbsr.data", "csbsr.losses", "csbsr.model_file"),
     ("csbsr.training",),
     ("csbsr.evaluation", "csbsr.inference"),
+    ("csbsr.segment",),
     ("csbsr.study.provenance", "csbsr.study.experiments", "csbsr.study.profiles"),
-    ("csbsr.study.models", "csbsr.study.panels", "csbsr.study.sources"),
-    ("csbsr.study.steps",),
+    ("csbsr.study.models", "csbsr.study.panels"),
+    ("csbsr.study.recipe", "csbsr.study.record"),
+    ("csbsr.study.steps", "csbsr.study.sources"),
     ("csbsr.study.budget",),
     ("csbsr.study.results", "csbsr.study.verdicts"),
     ("csbsr.study.freshness", "csbsr.study.trained"),
@@ -30,6 +32,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "csbsr.study.robustness",
         "csbsr.study.sweep",
     ),
+    ("csbsr.study.audit",),
     ("csbsr_book.paper",),
     ("csbsr_book.site",),
     ("csbsr_book.chapters", "csbsr_book.explorables"),

@@ -49,9 +49,10 @@ class Run:
         self.stage, self.protocol, self.seed = stage, protocol, seed
         self.device, self.folder, self.done = device, folder, 0
         self.place: Ranks = ranks()
+        options = protocol.options()
         self.config = {
             "stage": stage.identity(),
-            "protocol": protocol.options(),
+            "protocol": {k: v for k, v in options.items() if k != "name"},
             "seed": seed,
             "data": data,
             "start": _digest(model),

@@ -9,8 +9,8 @@ from itertools import product
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from csbsr.study import toml
-from csbsr.study.results import find_results
+from csbsr import toml
+from csbsr.study.freshness import find_fresh
 from csbsr.study.verdicts import (
     Cell,
     Need,
@@ -372,6 +372,6 @@ def collect_results(folder: Path) -> dict[str, list[dict[str, Any]]]:
     """Return the runs of all profiles that count below a results folder, by experiment."""
     found: dict[str, list[dict[str, Any]]] = {}
     for profile in PROFILES:
-        for experiment, runs in find_results(folder, profile).items():
+        for experiment, runs in find_fresh(folder, profile).fresh.items():
             found.setdefault(experiment, []).extend(run.content for run in runs)
     return found

@@ -9,7 +9,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
-from csbsr.study import toml
+from csbsr import toml
 from csbsr.study.verdicts import WORDS, Verdict
 from csbsr_book.paper import examples
 from csbsr_book.paper.checks import (

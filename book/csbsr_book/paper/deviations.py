@@ -3,8 +3,8 @@
 from dataclasses import dataclass, fields
 from functools import cache
 
+from csbsr import toml
 from csbsr.protocol import PRINTED, RELEASED, Protocol
-from csbsr.study import toml
 from csbsr_book.paper import deviation_effects
 from csbsr_book.paper.printed import data_file
 

@@ -11,7 +11,7 @@ from typing import Literal, Self, get_args
 
 from jinja2 import Environment, StrictUndefined, TemplateError
 
-from csbsr.study import toml
+from csbsr import toml
 from csbsr_book.paper import examples
 from csbsr_book.paper.printed import (
     METRICS,

@@ -11,7 +11,7 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from typing import Literal
 
-from csbsr.study import toml
+from csbsr import toml
 
 Value = int | float | str | tuple[int | float, ...]
 

@@ -12,11 +12,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from csbsr.study.audit import refused, result_files
 from csbsr.study.experiments import experiments
-from csbsr.study.freshness import is_stale
 from csbsr.study.provenance import repository_root
-from csbsr.study.results import find_results, write_json
-from csbsr.study.robustness import is_robustness_stale, read_robustness, run_robustness
+from csbsr.study.results import write_json
+from csbsr.study.robustness import run_robustness
 from csbsr.study.run import Request, run_experiments
 from csbsr_book.paper.printed import experiments_of, load_tables
 from csbsr_book.site import execute as execution
@@ -191,17 +191,10 @@ def all_experiments() -> list[str]:
     return list(dict.fromkeys([*rows, *(e.id for e in experiments())]))
 
 
-def stale_results(results: Path) -> list[str]:
-    """Committed results that today's code would not reproduce, by file."""
-    found = []
-    for profile in ("quick", "paper", "authors"):
-        for runs in find_results(results, profile).values():
-            found += [str(r.path.relative_to(results)) for r in runs if is_stale(r)]
-    for path in sorted(results.glob("*/*/robustness/seed*.json")):
-        kept = "smoke" not in path.relative_to(results).parts
-        if kept and is_robustness_stale(read_robustness(path)):
-            found.append(str(path.relative_to(results)))
-    return found
+def refused_results(results: Path) -> list[str]:
+    """One line per result, smoke runs apart, that a release may not show."""
+    shown = [p for p in result_files(results) if p.relative_to(results).parts[0] != "smoke"]
+    return refused(shown, results)
 
 
 def build_book(request: Request, *, jobs: int = 2, release: bool = False, say: Say = print) -> Path:
@@ -216,10 +209,8 @@ def build_book(request: Request, *, jobs: int = 2, release: bool = False, say: S
         root, request.profile, request.seed, request.data, results, jobs, request.natural
     )
     started = time.perf_counter()
-    if release and (stale := stale_results(request.results)):
-        raise ValueError(
-            f"{len(stale)} results are stale, first {stale[0]}; run them again before a release"
-        )
+    if release and (lines := refused_results(request.results)):
+        raise ValueError(f"{len(lines)} results are refused for a release, first: {lines[0]}")
     run_experiments(all_experiments(), request, say=say, quiet=True)
     run_robustness(request, say)
     executed = run_notebooks(book, say)
