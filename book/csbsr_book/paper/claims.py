@@ -1,23 +1,35 @@
-"""The claims ledger: every checkable statement of the paper, judged twice."""
+"""The claims ledger: every checkable statement of the paper, judged twice.
+
+On the printed numbers a claim is judged exactly. On our results it is judged by contrasts over
+seeds (see `csbsr.study.contrasts`). A claim that asks what was registered has the verdict of that
+primary contrast. All others are exploratory; those read from one table or figure are a family,
+within which Holm's procedure keeps the probability of any false word at 5 %.
+"""
 
 import re
 import tomllib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Literal
 
-from csbsr.study.verdicts import WORDS, Verdict
+from csbsr.study.contrasts import WORDS, Judgement, Verdict, settle
+from csbsr.study.registered import (
+    QUOTIENTS,
+    PrimaryOutcome,
+    Results,
+    primary_outcomes,
+    registration,
+)
 from csbsr_book.paper import examples
 from csbsr_book.paper.checks import (
-    DERIVED,
     Check,
     PaperNumbers,
-    ResultNumbers,
-    collect_results,
+    best_study,
     evaluate,
+    studies,
 )
 from csbsr_book.paper.printed import (
     METRICS,
@@ -32,7 +44,6 @@ Kind = Literal[
     "ordering", "gap", "absolute", "ratio", "monotone", "internal arithmetic", "stability", "curve"
 ]
 LEDGER = Path(__file__).parent / "ledger.toml"
-Result = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -80,7 +91,7 @@ def _expand(family: Mapping[str, Any], groups: Mapping[str, Sequence[str]]) -> l
     raw = {k: _resolve(v, groups, where) for k, v in data.pop("check", {}).items()}
     check = build(Check, raw, where)
     for metric in check.metrics:
-        if metric not in METRICS and metric not in DERIVED and check.type != "curve":
+        if metric not in METRICS and metric not in QUOTIENTS and check.type != "curve":
             raise ValueError(f"{where}: metric '{metric}' is unknown")
     if check.type == "example" and not hasattr(examples, check.example):
         raise ValueError(f"{where}: examples has no function '{check.example}'")
@@ -141,20 +152,62 @@ def evaluate_on_paper(claim: Claim, tables: Mapping[str, Table] | None = None) -
     if claim.check.type in ("sum", "equal"):
         names, parameters = claim.check.parameters, load_parameters()
         return examples.evaluate_parameters(claim.check.type, names, parameters)
-    return evaluate(claim.check, PaperNumbers.of(load_tables() if tables is None else tables))
+    numbers = PaperNumbers.of(load_tables() if tables is None else tables)
+    judgement = evaluate(claim.check, numbers)
+    return Verdict(judgement.word(), judgement.evidence)
 
 
-def evaluate_on_results(claim: Claim, results: Mapping[str, Sequence[Result]]) -> Verdict:
-    """Return whether our result files (experiment -> runs) bear the claim out.
+def family(claim: Claim) -> str:
+    """Return the table or figure that a claim was read from: what its id begins with."""
+    return claim.id.partition("-")[0]
 
-    Smoke runs never count. All experiments of a claim are taken from one profile and protocol.
+
+def registered_as(claim: Claim) -> str | None:
+    """Return the id of the primary contrast that asks just what the claim says, if one does."""
+    check = claim.check
+    if check.type == "better" and len(check.left) == 1 and not check.by and check.need == "all":
+        first, second = check.left[0], check.right
+    elif check.type == "rank" and check.rank == 1:
+        first, *second = check.experiments
+    else:
+        return None
+    for primary in registration().primary:
+        same = (primary.first, set(primary.second)) == (first, set(second))
+        if same and check.metrics == (primary.metric,):
+            return primary.id
+    return None
+
+
+def verdicts_on_results(results: Results) -> dict[str, Verdict]:
+    """Return by claim id whether our fresh results (experiment -> runs) bear each claim out.
+
+    All experiments of a claim are taken from one profile, protocol and data set.
     """
-    if not claim.experiments:
-        return Verdict("not run", "needs no experiment")
-    numbers = ResultNumbers.of(results, claim.experiments)
-    if isinstance(numbers, str):
-        return Verdict("not run", numbers)
-    return evaluate(claim.check, numbers)
+    candidates = studies(results)
+    outcomes = {id(study): cache(partial(primary_outcomes, study.runs)) for study in candidates}
+    verdicts: dict[str, Verdict] = {}
+    families: dict[str, dict[str, Judgement]] = {}
+    for claim in load_claims():
+        if not claim.experiments:
+            verdicts[claim.id] = Verdict("not run", "needs no experiment")
+            continue
+        study = best_study(candidates, claim.experiments)
+        if study is None:
+            smoke = any(results.get(name) for name in claim.experiments)
+            why = "only smoke runs, which never count" if smoke else "no result of any experiment"
+            verdicts[claim.id] = Verdict("not run", why)
+        elif name := registered_as(claim):
+            verdicts[claim.id] = _primary(outcomes[id(study)](), name)
+        else:
+            families.setdefault(family(claim), {})[claim.id] = evaluate(claim.check, study)
+    for judgements in families.values():
+        verdicts |= zip(judgements, settle(list(judgements.values())))
+    return verdicts
+
+
+def _primary(outcomes: Sequence[PrimaryOutcome], name: str) -> Verdict:
+    word, evidence = next(o.verdict for o in outcomes if o.registered.id == name)
+    return Verdict(word, f"registered contrast {name}: {evidence}")
 
 
 def load_ledger(path: Path = LEDGER) -> dict[str, dict[str, str]]:
@@ -162,29 +215,25 @@ def load_ledger(path: Path = LEDGER) -> dict[str, dict[str, str]]:
     return tomllib.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
 
-def update_ledger(results: Mapping[str, Sequence[Result]], path: Path = LEDGER) -> list[str]:
+def update_ledger(results: Results, path: Path = LEDGER) -> list[str]:
     """Write the present verdicts to the ledger and return the ids whose verdict changed."""
-    before = load_ledger(path)
+    before, ours = load_ledger(path), verdicts_on_results(results)
     lines = ["# Written by `csbsr_book.paper.claims.update_ledger`; do not edit by hand."]
     for claim in load_claims():
-        paper, ours = evaluate_on_paper(claim), evaluate_on_results(claim, results)
-        lines += ["", f"[{claim.id}]"]
-        lines += [f'paper = "{paper.verdict}"', f'results = "{ours.verdict}"']
+        lines += ["", f"[{claim.id}]", f'paper = "{evaluate_on_paper(claim).verdict}"']
+        lines += [f'results = "{ours[claim.id].verdict}"']
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     after = load_ledger(path)
     return sorted(key for key in {*before, *after} if before.get(key) != after.get(key))
 
 
-def claims_text(folder: Path) -> str:
+def claims_text(results: Results) -> str:
     """Return one line per claim (printed numbers, our results, id) and the counts of verdicts."""
-    results = collect_results(folder)
-    rows = [
-        (evaluate_on_paper(claim).verdict, evaluate_on_results(claim, results).verdict, claim.id)
-        for claim in load_claims()
-    ]
-    lines = [f"{'printed numbers':<17}{'our results':<17}claim"]
-    lines += [f"{paper:<17}{ours:<17}{name}" for paper, ours, name in rows]
-    paper, ours = (Counter(column) for column in list(zip(*rows))[:2])
-    lines += ["", f"{'':<17}{'printed numbers':>17}{'our results':>17}"]
-    lines += [f"{word:<17}{paper[word]:>17}{ours[word]:>17}" for word in WORDS]
+    ours = verdicts_on_results(results)
+    rows = [(evaluate_on_paper(c).verdict, ours[c.id].verdict, c.id) for c in load_claims()]
+    lines = [f"{'printed numbers':<21}{'our results':<21}claim"]
+    lines += [f"{paper:<21}{word:<21}{name}" for paper, word, name in rows]
+    counts = [Counter(column) for column in list(zip(*rows))[:2]]
+    lines += ["", f"{'':<21}{'printed numbers':>17}{'our results':>17}"]
+    lines += [f"{word:<21}{counts[0][word]:>17}{counts[1][word]:>17}" for word in WORDS]
     return "\n".join(lines)

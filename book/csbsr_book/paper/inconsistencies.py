@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal
 
-from csbsr.study.verdicts import Verdict
+from csbsr.study.contrasts import Verdict
 from csbsr_book.paper import examples
 from csbsr_book.paper.claims import evaluate_on_paper, load_claims
 from csbsr_book.paper.printed import (
