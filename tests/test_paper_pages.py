@@ -16,6 +16,7 @@ from csbsr_book.chapters.ledger import (
     deviations_table,
     inconsistencies_table,
 )
+from csbsr_book.paper.checks import collect_results
 from csbsr_book.paper.claims import claims_text, load_by_eye, load_claims
 from csbsr_book.paper.deviations import NOT_MEASURED, load_deviations, parse_deviations
 from csbsr_book.paper.inconsistencies import SEVERITIES, load_inconsistencies
@@ -128,8 +129,8 @@ def test_deviations_table_shows_every_row_and_option():
 
 
 def test_text_report_has_a_line_per_claim_and_counts(tmp_path):
-    lines = claims_text(tmp_path / "nothing").splitlines()
+    lines = claims_text(collect_results(tmp_path / "nothing")).splitlines()
     for claim in load_claims():
         assert sum(line.endswith(f" {claim.id}") for line in lines) == 1
-    counts = [line.split() for line in lines[-4:]]
-    assert [row[-1] for row in counts] == ["0", "0", "0", str(len(load_claims()))]
+    counts = [line.split() for line in lines[-5:]]
+    assert [row[-1] for row in counts] == ["0", "0", "0", "0", str(len(load_claims()))]

@@ -99,25 +99,21 @@ def pooled_spread(values: Values) -> Spread | None:
     (the PSNR of one frozen S), enter once. None without two experiments that share two seeds.
     """
     distinct = {tuple(sorted(runs.items())): name for name, runs in values.items()}
-    cells = [
-        (name, seed, value)
-        for runs, name in distinct.items()
-        if len(runs) > 1
-        for seed, value in runs
-    ]
-    names, seeds = sorted({c[0] for c in cells}), sorted({c[1] for c in cells})
-    if len(names) < 2:
+    repeated = [runs for runs in distinct if len(runs) > 1]
+    if len(repeated) < 2:
         return None
-    design = np.zeros((len(cells), len(names) + len(seeds)))
-    for row, (name, seed, _) in enumerate(cells):
-        design[row, [names.index(name), len(names) + seeds.index(seed)]] = 1
-    y = np.array([c[2] for c in cells])
+    y = np.array([value for runs in repeated for _, value in runs])
+    row = np.repeat(np.arange(len(repeated)), [len(runs) for runs in repeated])
+    seeds, column = np.unique([s for runs in repeated for s, _ in runs], return_inverse=True)
+    design = np.zeros((len(y), len(repeated) + len(seeds)))
+    design[np.arange(len(y)), row] = 1
+    design[np.arange(len(y)), len(repeated) + column] = 1
     coefficients, _, rank, _ = np.linalg.lstsq(design, y, rcond=None)
-    df = len(cells) - int(rank)
+    df = len(y) - int(rank)
     if df < 1:
         return None
     variance = float(((y - design @ coefficients) ** 2).sum()) / df
-    return Spread(math.sqrt(2 * variance), df, f"pooled over {len(names)} experiments")
+    return Spread(math.sqrt(2 * variance), df, f"pooled over {len(repeated)} experiments")
 
 
 def contrast(

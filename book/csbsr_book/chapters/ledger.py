@@ -18,7 +18,7 @@ from csbsr_book.paper.claims import (
 )
 from csbsr_book.paper.deviations import Deviation, load_deviations
 from csbsr_book.paper.inconsistencies import load_inconsistencies
-from csbsr_book.paper.printed import Value, load_parameters, read_toml
+from csbsr_book.paper.printed import Value, load_parameters
 from csbsr_book.site.display import table_html
 
 PARTS: Mapping[str, tuple[str, ...]] = {
