@@ -99,9 +99,7 @@ def test_images_of_one_photograph_are_drawn_together() -> None:
     values, groups = np.repeat(photos, 5), np.repeat([f"p{i:02}" for i in range(12)], 5)
     by_image, by_photo = bootstrap_mean(values), bootstrap_mean(values, groups=groups)
     assert by_photo.estimate == by_image.estimate
-    assert tuple(by_photo) == pytest.approx(tuple(bootstrap_mean(photos))), (
-        "five copies tell nothing new"
-    )
+    assert tuple(by_photo) == pytest.approx(tuple(bootstrap_mean(photos))), "copies tell nothing"
     assert by_photo.high - by_photo.low > 1.7 * (by_image.high - by_image.low)
     assert bootstrap_mean(values, groups=[str(i) for i in range(60)]).estimate == by_image.estimate
     with pytest.raises(ValueError, match="2 groups for 60 images"):

@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 import pytest
 
 from csbsr.protocol import PAPER, RELEASED, Protocol
+from csbsr.study.registered import registration
 from csbsr_book.chapters.ledger import (
     PARTS,
     by_eye_table,
@@ -15,13 +16,22 @@ from csbsr_book.chapters.ledger import (
     claims_table,
     deviations_table,
     inconsistencies_table,
+    primary_table,
+    smallest_note,
 )
 from csbsr_book.paper.checks import collect_results
-from csbsr_book.paper.claims import claims_text, load_by_eye, load_claims
+from csbsr_book.paper.claims import (
+    claims_text,
+    load_by_eye,
+    load_claims,
+    primary_on_results,
+    verdicts_on_results,
+)
 from csbsr_book.paper.deviations import NOT_MEASURED, load_deviations, parse_deviations
 from csbsr_book.paper.inconsistencies import SEVERITIES, load_inconsistencies
 
 ROWS = {row.id: row for row in load_deviations()}
+NOT_RUN = verdicts_on_results({})
 
 
 def test_every_option_of_the_protocol_has_a_row():
@@ -90,8 +100,8 @@ class Outline(HTMLParser):
 
 
 def test_parts_of_the_claims_page_show_every_claim_once():
-    tables = [claims_table(claims_of(part), {}) for part in PARTS]
-    text = "".join([claims_summary({}), *tables, by_eye_table()])
+    tables = [claims_table(claims_of(part), NOT_RUN) for part in PARTS]
+    text = "".join([claims_summary(NOT_RUN), *tables, by_eye_table()])
     expected = [f"claim-{c.id}" for c in (*load_claims(), *load_by_eye())]
     assert sorted(Outline(text).ids) == sorted(expected)
     assert text.count('class="table-scroll"') == text.count("<table")
@@ -101,7 +111,7 @@ def test_parts_of_the_claims_page_show_every_claim_once():
 
 def test_one_claim_shows_quote_place_evidence_and_both_verdicts():
     claim = next(c for c in load_claims() if c.id == "t4-bc-third-ssim")
-    text = claims_table([claim], {})
+    text = claims_table([claim], NOT_RUN)
     for part in (claim.place, "third place", "place 4 of 6", "verdict-fails"):
         assert part in text
     assert "verdict-not-run" in text
@@ -113,6 +123,14 @@ def test_inconsistencies_tables_show_every_entry_once():
     assert sorted(outline.ids) == sorted(f"inconsistency-{e.id}" for e in load_inconsistencies())
     assert outline.counts["table"] == len(SEVERITIES)
     assert "{" not in text
+
+
+def test_what_was_registered_is_shown_before_it_is_run():
+    text = primary_table(primary_on_results({})) + smallest_note()
+    assert text.count("verdict-not-run") == len(registration().primary)
+    for primary in registration().primary:
+        assert primary.id in text
+    assert "HD95_min 3," in text
 
 
 def test_links_from_inconsistencies_lead_to_claims():

@@ -135,6 +135,13 @@ def test_the_stopping_rule():
     assert found.contrasts[0].seeds == tuple(range(7))
 
 
+def test_results_of_two_studies_are_not_judged_together():
+    other = run("kbpn+pspnet", 0, 0.5)
+    other.content["protocol"] = "released"
+    with pytest.raises(ValueError, match="results of 2 studies"):
+        primary_outcomes({"csbsr-pspnet": runs("csbsr-pspnet", 0.5), "kbpn+pspnet": [other]})
+
+
 def test_nothing_run():
     assert {o.verdict.verdict for o in primary_outcomes({})} == {"not run"}
 

@@ -220,8 +220,9 @@ def _evidence(whole: Judgement, parts: Sequence[Judgement]) -> str:
         return parts[0].evidence
     count = sum(part.word() == "holds" for part in parts)
     decisive = [part.evidence for part in parts if part.word() == whole.word()]
-    shown = (decisive or [part.evidence for part in parts])[:3]
+    decisive = decisive or [part.evidence for part in parts if part.word() != "holds"]
     more = f"; and {len(decisive) - 3} more" if len(decisive) > 3 else ""
+    shown = decisive[:3]
     return f"{count} of {len(parts)} hold. {'; '.join(shown)}{more}"
 
 

@@ -119,6 +119,12 @@ def metric_of(run: ResultFile, metric: str) -> float | None:
     return curve[int(index)] if int(index) < len(curve) else None
 
 
+def study_of(run: ResultFile) -> tuple[str, str, str]:
+    """Profile, protocol and hash of the data: runs that differ in one of them are not compared."""
+    content = run.content
+    return content["profile"], content["protocol"], content["run_card"].get("data_hash", "")
+
+
 def values_by_seed(results: Results, metric: str) -> Values:
     """Return one metric by experiment and seed, undefined numbers left out."""
     found: dict[str, dict[int, float]] = {}
@@ -147,9 +153,9 @@ class PrimaryOutcome:
 def primary_outcomes(results: Results) -> tuple[PrimaryOutcome, ...]:
     """Return the outcome of every registered contrast.
 
-    `results` are fresh results of one data set and protocol; those of another profile than the
-    registered one and seeds that are not registered do not enter. Until all seeds of a contrast
-    are there its verdict is "undecided", or "not run" without any.
+    `results` are fresh results; those of another profile than the registered one and seeds that
+    are not registered do not enter. Until all seeds of a contrast are there its verdict is
+    "undecided", or "not run" without any. ValueError: results of two protocols or data sets.
     """
     plan = registration()
     seeds = set(plan.seeds)
@@ -157,6 +163,9 @@ def primary_outcomes(results: Results) -> tuple[PrimaryOutcome, ...]:
         name: [run for run in runs if run.content["profile"] == plan.profile and run.seed in seeds]
         for name, runs in results.items()
     }
+    studies = {study_of(run) for runs in usable.values() for run in runs}
+    if len(studies) > 1:
+        raise ValueError(f"results of {len(studies)} studies cannot be judged together: {studies}")
     found, judged = [], []
     for primary in plan.primary:
         values = values_by_seed(usable, primary.metric)

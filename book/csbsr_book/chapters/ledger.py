@@ -8,19 +8,20 @@ from itertools import groupby
 from csbsr.protocol import PAPER, RELEASED
 from csbsr.study.contrasts import WORDS, Verdict, Word
 from csbsr.study.profiles import NAMES, Profile, load_profile
-from csbsr.study.registered import Results, primary_outcomes, registration
+from csbsr.study.registered import PrimaryOutcome, registration
 from csbsr_book.paper.claims import (
     Claim,
     evaluate_on_paper,
     load_by_eye,
     load_claims,
-    verdicts_on_results,
 )
 from csbsr_book.paper.deviations import Deviation, load_deviations
 from csbsr_book.paper.inconsistencies import load_inconsistencies
 from csbsr_book.paper.printed import Value, load_parameters
 from csbsr_book.site.display import table_html
 
+Verdicts = Mapping[str, Verdict]
+"""Verdicts of our results by claim id, as `verdicts_on_results` gives them."""
 PARTS: Mapping[str, tuple[str, ...]] = {
     "data": ("data-",),
     "comparison": ("t2-",),
@@ -80,13 +81,13 @@ def compared(claim: Claim) -> str:
     return what or "computed on an example"
 
 
-def claims_table(claims: Sequence[Claim], results: Results) -> str:
+def claims_table(claims: Sequence[Claim], ours: Verdicts) -> str:
     """Return one table per statement, a row per claim made of it; ids are anchors.
 
     The caption holds quote, place and how words became numbers; the columns are what is compared,
     the verdict of the printed numbers, and that of our results.
     """
-    ours, tables = verdicts_on_results(results), []
+    tables = []
     for (quote, place, note), family in groupby(claims, lambda c: (c.quote, c.place, c.note)):
         rows = [
             [
@@ -102,18 +103,18 @@ def claims_table(claims: Sequence[Claim], results: Results) -> str:
     return "\n".join(tables)
 
 
-def claims_summary(results: Results) -> str:
+def claims_summary(ours: Verdicts) -> str:
     """Return a table that counts the verdicts of all claims."""
     claims = load_claims()
     paper = Counter(evaluate_on_paper(c).verdict for c in claims)
-    ours = Counter(verdict.verdict for verdict in verdicts_on_results(results).values())
-    rows = [[word, str(paper[word]), str(ours[word])] for word in WORDS]
+    counted = Counter(ours[c.id].verdict for c in claims)
+    rows = [[word, str(paper[word]), str(counted[word])] for word in WORDS]
     rows.append(["claims in all", str(len(claims)), str(len(claims))])
     header = ("Verdict", "Printed numbers", "Our results")
     return table_html(header, rows, caption="Verdicts on the paper's claims")
 
 
-def primary_table(results: Results) -> str:
+def primary_table(outcomes: Mapping[str, PrimaryOutcome]) -> str:
     """Return what was registered before it was run, and what came of it."""
     rows = [
         [
@@ -122,7 +123,7 @@ def primary_table(results: Results) -> str:
             f"{_place(outcome.registered.reason)}",
             verdict_html(outcome.verdict),
         ]
-        for outcome in primary_outcomes(results)
+        for outcome in outcomes.values()
     ]
     header = ("Question", "Matters from", "Verdict")
     return table_html(header, rows, caption="Registered before it was run, and what came of it")
@@ -260,15 +261,15 @@ def protocol_table(names: Sequence[str]) -> str:
     return table_html(header, rows, caption="Where text and code of the setup differ")
 
 
-def verdicts_by_part(results: Results) -> str:
+def verdicts_by_part(ours: Verdicts) -> str:
     """HTML: for each part of the paper how many claims hold, by its numbers and by ours."""
-    rows, verdicts = [], verdicts_on_results(results)
+    rows = []
     for part in PARTS:
         claims = claims_of(part)
         printed = Counter(evaluate_on_paper(claim).verdict for claim in claims)
-        ours = Counter(verdicts[claim.id].verdict for claim in claims)
+        counted = Counter(ours[claim.id].verdict for claim in claims)
         cells = [str(printed[word] or "–") for word in PRINTED_WORDS]
-        cells += [str(ours[word] or "–") for word in WORDS]
+        cells += [str(counted[word] or "–") for word in WORDS]
         rows.append([part, str(len(claims)), *cells])
     words = [f"{word}<br>(printed)" for word in PRINTED_WORDS] + [f"{w}<br>(ours)" for w in WORDS]
     header = ("Part", "Claims", *(word.replace("does not ", "does not<br>") for word in words))

@@ -30,6 +30,7 @@ from csbsr.study.registered import (
     gain,
     registration,
     sign,
+    study_of,
     values_by_seed,
 )
 from csbsr.study.results import ResultFile, find_results
@@ -287,6 +288,7 @@ PROFILES = ("paper", "quick")
 class ResultNumbers:
     """Fresh runs of one profile, protocol and data set, judged by contrasts over their seeds."""
 
+    study: tuple[str, str, str]
     runs: Results
     exact: bool = False
     _metrics: dict[str, tuple[Values, Spread | None]] = field(
@@ -321,15 +323,14 @@ def studies(results: Results) -> list[ResultNumbers]:
 
     Smoke runs never count, and runs of different studies are never mixed.
     """
-    groups: dict[tuple[int, str, str], dict[str, list[ResultFile]]] = {}
+    groups: dict[tuple[str, str, str], dict[str, list[ResultFile]]] = {}
     for name, runs in results.items():
         for run in runs:
-            content = run.content
-            if content["profile"] in PROFILES:
-                data = content["run_card"].get("data_hash", "")
-                key = PROFILES.index(content["profile"]), content["protocol"], data
-                groups.setdefault(key, {}).setdefault(name, []).append(run)
-    return [ResultNumbers(groups[key]) for key in sorted(groups)]
+            groups.setdefault(study_of(run), {}).setdefault(name, []).append(run)
+    ordered = sorted(
+        (k for k in groups if k[0] in PROFILES), key=lambda k: (PROFILES.index(k[0]), k)
+    )
+    return [ResultNumbers(key, groups[key]) for key in ordered]
 
 
 def best_study(

@@ -11,7 +11,7 @@ import tomllib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -178,36 +178,41 @@ def registered_as(claim: Claim) -> str | None:
     return None
 
 
+def primary_on_results(results: Results) -> dict[str, PrimaryOutcome]:
+    """Return the outcomes of the registered contrasts by id, in the study that has most of them."""
+    plan = registration()
+    names = [name for p in plan.primary for name in (p.first, *p.second)]
+    candidates = [s for s in studies(results) if s.study[0] == plan.profile]
+    study = best_study(candidates, names)
+    return {o.registered.id: o for o in primary_outcomes(study.runs if study else {})}
+
+
 def verdicts_on_results(results: Results) -> dict[str, Verdict]:
     """Return by claim id whether our fresh results (experiment -> runs) bear each claim out.
 
     All experiments of a claim are taken from one profile, protocol and data set.
     """
-    candidates = studies(results)
-    outcomes = {id(study): cache(partial(primary_outcomes, study.runs)) for study in candidates}
+    candidates, primary = studies(results), primary_on_results(results)
     verdicts: dict[str, Verdict] = {}
     families: dict[str, dict[str, Judgement]] = {}
     for claim in load_claims():
+        study = best_study(candidates, claim.experiments)
+        outcome = primary.get(registered_as(claim) or "")
         if not claim.experiments:
             verdicts[claim.id] = Verdict("not run", "needs no experiment")
-            continue
-        study = best_study(candidates, claim.experiments)
-        if study is None:
+        elif outcome and any(outcome.contrasts):
+            word, evidence = outcome.verdict
+            name = outcome.registered.id
+            verdicts[claim.id] = Verdict(word, f"registered contrast {name}: {evidence}")
+        elif study is None:
             smoke = any(results.get(name) for name in claim.experiments)
             why = "only smoke runs, which never count" if smoke else "no result of any experiment"
             verdicts[claim.id] = Verdict("not run", why)
-        elif name := registered_as(claim):
-            verdicts[claim.id] = _primary(outcomes[id(study)](), name)
         else:
             families.setdefault(family(claim), {})[claim.id] = evaluate(claim.check, study)
     for judgements in families.values():
         verdicts |= zip(judgements, settle(list(judgements.values())))
     return verdicts
-
-
-def _primary(outcomes: Sequence[PrimaryOutcome], name: str) -> Verdict:
-    word, evidence = next(o.verdict for o in outcomes if o.registered.id == name)
-    return Verdict(word, f"registered contrast {name}: {evidence}")
 
 
 def load_ledger(path: Path = LEDGER) -> dict[str, dict[str, str]]:
