@@ -96,7 +96,10 @@ def pooled_spread(values: Values) -> Spread | None:
     Seeds are blocks: value = experiment + seed + rest. The variance of the rest comes from least
     squares with its residual degrees of freedom, (E - 1)(S - 1) for E experiments that all have S
     seeds, and a paired difference varies twice as much. Shared runs, counted under several names
-    (the PSNR of one frozen S), enter once. None without two experiments that share two seeds.
+    (the PSNR of one frozen S), enter once. It takes all experiments to vary alike: where two arms
+    vary twice as much as the rest, three seeds give a false word in one of eight cases rather than
+    one of twenty, a single seed in three of ten. Primary contrasts have seeds of their own to do
+    without it. None without two experiments that share two seeds.
     """
     distinct = {tuple(sorted(runs.items())): name for name, runs in values.items()}
     repeated = [runs for runs in distinct if len(runs) > 1]
