@@ -66,9 +66,10 @@ def test_pooled_spread_of_two_experiments_is_that_of_their_differences():
     assert found.sd == pytest.approx(np.std([0.01, 0.03, -0.01], ddof=1))
 
 
-def test_shared_runs_count_once_and_single_seeds_pool_nothing():
+def test_shared_runs_count_once_and_what_no_seed_changes_never():
     values = {"a": {0: 1.0, 1: 3.0}, "b": {0: 2.0, 1: 5.0}, "c": {0: 2.5, 1: 3.0}}
     assert pooled_spread({**values, "d": {0: 1.0, 1: 3.0}}) == pooled_spread(values)
+    assert pooled_spread({**values, "untrained": {0: 0.3, 1: 0.3}}) == pooled_spread(values)
     assert pooled_spread({"a": {0: 1.0}, "b": {0: 2.0}}) is None
     assert pooled_spread({}) is None
 

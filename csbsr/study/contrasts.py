@@ -96,13 +96,14 @@ def pooled_spread(values: Values) -> Spread | None:
     Seeds are blocks: value = experiment + seed + rest. The variance of the rest comes from least
     squares with its residual degrees of freedom, (E - 1)(S - 1) for E experiments that all have S
     seeds, and a paired difference varies twice as much. Shared runs, counted under several names
-    (the PSNR of one frozen S), enter once. It takes all experiments to vary alike: where two arms
+    (the PSNR of one frozen S), enter once, and what no seed changes (a threshold without training)
+    not at all. It takes all experiments to vary alike: where two arms
     vary twice as much as the rest, three seeds give a false word in one of eight cases rather than
     one of twenty, a single seed in three of ten. Primary contrasts have seeds of their own to do
     without it. None without two experiments that share two seeds.
     """
-    distinct = {tuple(sorted(runs.items())): name for name, runs in values.items()}
-    repeated = [runs for runs in distinct if len(runs) > 1]
+    distinct = dict.fromkeys(tuple(sorted(runs.items())) for runs in values.values())
+    repeated = [runs for runs in distinct if len({value for _, value in runs}) > 1]
     if len(repeated) < 2:
         return None
     y = np.array([value for runs in repeated for _, value in runs])
