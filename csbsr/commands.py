@@ -100,16 +100,15 @@ def figure(arguments: argparse.Namespace) -> int:
 
 def claims(arguments: argparse.Namespace) -> int:
     """`csbsr claims`: verdicts on every claim, from the paper and from results."""
-    from csbsr_book.paper.claims import claims_text
+    from csbsr_book.paper.checks import collect_results
+    from csbsr_book.paper.claims import claims_text, update_ledger
 
+    results = collect_results(_results(arguments))
     if arguments.update:
-        from csbsr_book.paper.checks import collect_results
-        from csbsr_book.paper.claims import update_ledger
-
-        changed = update_ledger(collect_results(_results(arguments)))
+        changed = update_ledger(results)
         print(f"{len(changed)} verdicts changed: {', '.join(changed) or 'none'}")
         return 0
-    print(claims_text(_results(arguments)))
+    print(claims_text(results))
     return 0
 
 
