@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 BAD_INPUT, FAILED, STOPPED = 2, 1, 130
+PROTOCOLS = "reproduction, released or printed"
 
 
 def _common(parser: argparse.ArgumentParser) -> None:
@@ -13,7 +14,7 @@ def _common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--data", help="folder in the Khanhha layout, or 'synthetic' ($CSBSR_DATA)")
     parser.add_argument("--results", type=Path, help="folder of result files (default: results)")
-    parser.add_argument("--protocol", default="paper", help="paper or released")
+    parser.add_argument("--protocol", default="reproduction", help=PROTOCOLS)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -69,7 +70,7 @@ def build_parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--experiment", help="whose place in the tables it takes")
     evaluate.add_argument("--data", help="folder in the Khanhha layout, or 'synthetic'")
     evaluate.add_argument("--results", type=Path)
-    evaluate.add_argument("--protocol", default="released", help="paper or released")
+    evaluate.add_argument("--protocol", default="released", help=PROTOCOLS)
     evaluate.add_argument("--device", default="auto")
     evaluate.add_argument("--limit", type=int, default=0, help="only so many test images")
 
