@@ -24,7 +24,7 @@ from csbsr.study.authors import (
     build_released,
     load_imported,
 )
-from csbsr.study.freshness import is_import_stale
+from csbsr.study.freshness import is_stale
 from csbsr.study.results import KEYS, find_results, read_result
 
 NAME = "crackformer"  # the released network with the fewest weights
@@ -277,7 +277,7 @@ def test_evaluate_fills_the_authors_line(
 
     assert main([*arguments, "--experiment", "hr-pspnet"]) == 0
     path = Path(capsys.readouterr().out.strip())
-    assert path == results / "authors" / "cracks" / "hr-pspnet-seed0.json"
+    assert path == results / "authors" / "cracks" / "released" / "hr-pspnet-seed0.json"
     content = json.loads(path.read_text())
     assert set(content) >= set(KEYS)
     assert content["experiment"] == "hr-pspnet"
@@ -290,10 +290,10 @@ def test_evaluate_fills_the_authors_line(
     assert "2 test images" in card["note"]
     assert set(find_results(results, "authors")) == {"hr-pspnet"}
     result = read_result(path)
-    assert not is_import_stale(result)
+    assert not is_stale(result)
     card["weights_hash"] = "0" * 64
     path.write_text(json.dumps(content))
-    assert is_import_stale(read_result(path))
+    assert is_stale(read_result(path))
 
 
 @pytest.mark.parametrize("what", ["published", "absent", "rubbish"])
