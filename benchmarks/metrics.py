@@ -81,20 +81,6 @@ def broadcast_iou(prob: NDArray, target: NDArray) -> NDArray:
     return (intersection + 1e-5) / ((masks | target).sum((1, 2)) + 1e-5)
 
 
-def plain_ssim(x: Tensor, y: Tensor) -> Tensor:
-    """SSIM with one 11 x 11 window as a 2-D convolution, zero padding."""
-    window = torch.tensor(np.outer(gaussian_window(), gaussian_window())).to(x.dtype)
-
-    def smooth(t: Tensor) -> Tensor:
-        return F.conv2d(t, window.expand(3, 1, 11, 11), padding=5, groups=3)
-
-    mu_x, mu_y = smooth(x), smooth(y)
-    var_x, var_y = smooth(x * x) - mu_x**2, smooth(y * y) - mu_y**2
-    covariance = smooth(x * y) - mu_x * mu_y
-    value = (2 * mu_x * mu_y + 1e-4) * (2 * covariance + 9e-4)
-    return (value / ((mu_x**2 + mu_y**2 + 1e-4) * (var_x + var_y + 9e-4))).mean((1, 2, 3))
-
-
 def seconds(
     function: Callable[[], object], repeats: int, clock: Callable[[], float] = time.thread_time
 ) -> float:

@@ -3,9 +3,11 @@
 from csbsr.metrics.centreline import CentrelineCurve, centreline_curve, skeleton
 from csbsr.metrics.checks import THRESHOLDS
 from csbsr.metrics.curves import (
+    MapCurves,
     Summary,
     ThresholdCurves,
     evaluate_batch,
+    map_curves,
     summarise,
     threshold_curves,
 )
@@ -34,6 +36,7 @@ __all__ = [
     "CentrelineCurve",
     "DetectionScores",
     "Interval",
+    "MapCurves",
     "OverlapCounts",
     "PairedTest",
     "Summary",
@@ -48,6 +51,7 @@ __all__ = [
     "iou",
     "iou_curve",
     "kernel_psnr",
+    "map_curves",
     "overlap_counts",
     "paired_test",
     "psnr",
