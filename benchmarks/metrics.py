@@ -24,11 +24,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy import ndimage
-from torch import Tensor
 from torch.nn import functional as F
 
 from csbsr.metrics import THRESHOLDS, evaluate_batch, iou_curve, ssim, threshold_curves
-from csbsr.metrics.image import gaussian_window
+from csbsr.metrics.plain import plain_ssim
 
 KINDS = ("soft", "sharp", "noisy")
 LIMITS = THRESHOLDS.astype(np.float32)

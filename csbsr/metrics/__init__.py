@@ -30,9 +30,11 @@ from csbsr.metrics.statistics import (
     paired_test,
     values_at,
 )
+from csbsr.metrics.widths import WIDTH_EDGES, WidthCounts, local_widths, width_counts
 
 __all__ = [
     "THRESHOLDS",
+    "WIDTH_EDGES",
     "CentrelineCurve",
     "DetectionScores",
     "Interval",
@@ -43,6 +45,7 @@ __all__ = [
     "SummaryIntervals",
     "SurfaceDistance",
     "ThresholdCurves",
+    "WidthCounts",
     "bootstrap_mean",
     "bootstrap_summary",
     "centreline_curve",
@@ -51,6 +54,7 @@ __all__ = [
     "iou",
     "iou_curve",
     "kernel_psnr",
+    "local_widths",
     "map_curves",
     "overlap_counts",
     "paired_test",
@@ -62,4 +66,5 @@ __all__ = [
     "surface_distance",
     "threshold_curves",
     "values_at",
+    "width_counts",
 ]

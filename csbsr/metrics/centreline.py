@@ -76,10 +76,10 @@ def _thin(framed, stale, words, deletable):
                     if not stale[i, j] & bit:
                         continue
                     stale[i, j] ^= bit
-                    if framed[i, j] and not framed[i + di, j + dj]:
-                        if deletable[_code(framed, i, j)]:
-                            candidates[count, 0], candidates[count, 1] = i, j
-                            count += 1
+                    rim = framed[i, j] and not framed[i + di, j + dj]
+                    if rim and deletable[_code(framed, i, j)]:
+                        candidates[count, 0], candidates[count, 1] = i, j
+                        count += 1
         deleted = 0
         for c in range(count):
             i, j = candidates[c]

@@ -178,9 +178,9 @@ def _touched(after, limit, margin):
     """Whether a limit that is still open is reached with the lengths that a ring leads to."""
     for p in range(limit.shape[0]):
         for k in range(after.size):
-            if after[k] > 0 and limit[p, k] < np.inf:
-                if _length(after[k]) >= limit[p, k] - margin[p, k]:
-                    return True
+            is_open = after[k] > 0 and limit[p, k] < np.inf
+            if is_open and _length(after[k]) >= limit[p, k] - margin[p, k]:
+                return True
     return False
 
 

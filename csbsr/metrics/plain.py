@@ -1,4 +1,4 @@
-"""The definitions behind `threshold_curves` and `ssim`, written to be read and to be tested against.
+"""The definitions behind `threshold_curves` and `ssim`, written to be read and tested against.
 
 A mask of H x W pixels has (H + 1) x (W + 1) pixel corners. A corner is a *surface element* if its
 four pixels are neither all inside nor all outside (pixels beyond the image are outside). Its
