@@ -17,7 +17,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("csbsr.training",),
     ("csbsr.evaluation", "csbsr.inference"),
     ("csbsr.study.provenance", "csbsr.study.experiments", "csbsr.study.profiles"),
-    ("csbsr.study.models", "csbsr.study.panels", "csbsr.study.sources"),
+    ("csbsr.study.breakdown", "csbsr.study.models", "csbsr.study.panels", "csbsr.study.sources"),
     ("csbsr.study.steps",),
     ("csbsr.study.results", "csbsr.study.verdicts"),
     ("csbsr.study.freshness", "csbsr.study.trained"),

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from csbsr.evaluation import CENTRELINE_THRESHOLDS, Evaluation
 from csbsr.metrics import bootstrap_mean, bootstrap_summary, summarise
+from csbsr.study.breakdown import breakdown
 
 SCHEMA = 1
 KEYS = (
@@ -198,14 +199,17 @@ def content_of(
     protocol: str,
     seed: int,
     run_card: dict[str, object],
+    validation_threshold: float | None = None,
 ) -> dict[str, object]:
-    """The whole result file; every metric can be computed again from `images`."""
+    """The whole result file; what is chosen by IoU can be computed again from `images`."""
 
     def column(values: NDArray[np.float64] | None) -> list[float] | None:
         return None if values is None else rounded(values.tolist())
 
     metrics: dict[str, object] = dict(metrics_of(evaluation))
     metrics["intervals"] = intervals_of(evaluation)
+    more = breakdown(evaluation, validation_threshold)
+    metrics |= more["metrics"]
     metrics["paired"] = None  # `pairs.refresh_pairs` fills it
     precision, recall = evaluation.precision.mean(0), evaluation.recall.mean(0)
     f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
@@ -227,7 +231,10 @@ def content_of(
             "f1": rounded(f1.tolist()),
             "centreline_thresholds": CENTRELINE_THRESHOLDS.tolist(),
             "centreline_IoU": _curve(evaluation.centreline),
+            **more["curves"],
         },
+        "sources": more["sources"],
+        "widths": more["widths"],
         "images": {
             "names": evaluation.names,
             "crack_share": rounded(evaluation.crack_share.tolist()),
