@@ -139,12 +139,12 @@ def test_width_counts_by_hand() -> None:
     target[5, 5:55] = target[15:20, 5:55] = 1
     prob[5, 5:30], prob[15:20, 5:55] = 0.6, 0.2
     length, found = width_counts(prob, target, [0.1, 0.5])
-    assert length[0] == 50
-    assert found[0].tolist() == [25, 25]
-    assert length.tolist() == [50, *width_counts(prob, prob > 0.1, [0.1]).length[1:]]
-    assert found[1].tolist() == [length[1], 0]
     assert length.sum() == skeleton(target).sum()
-    np.testing.assert_array_equal(found[:, 0] <= length, True)
+    assert length[0] >= 50  # the thin line, and the ends of the bar's
+    assert length[1] >= 40
+    assert length[2:].tolist() == [0, 0]
+    assert found[:, 0].tolist() == [length[0] - 25, *length[1:]]
+    assert found[:, 1].tolist() == [25, 0, 0, 0]
 
 
 def test_centreline_of_empty_masks_and_bad_tolerance() -> None:
