@@ -2,23 +2,25 @@
 
 import tomllib
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from csbsr.study.experiments import experiment
 from csbsr.study.verdicts import Verdict, combine
-from csbsr_book.paper.checks import PaperNumbers, collect_results, seed_sd
+from csbsr.toml import build
+from csbsr_book.paper.checks import PaperNumbers, collect_results, seed_spread
 from csbsr_book.paper.claims import (
+    ClaimsFile,
     evaluate_on_paper,
     evaluate_on_results,
     load_by_eye,
     load_claims,
     load_ledger,
-    parse_claims,
     update_ledger,
 )
-from csbsr_book.paper.printed import load_tables, parse_table, read_toml
+from csbsr_book.paper.printed import load_tables
 
 CLAIMS = {claim.id: claim for claim in load_claims()}
 RESULTS = collect_results(Path(__file__).parents[1] / "results")
@@ -126,7 +128,7 @@ def test_one_seed_decides_nothing_where_no_spread_is_documented():
         "csbsr-pspnet": runs("csbsr-pspnet", [10.0], "HD95_min"),
         "kbpn+pspnet": runs("kbpn+pspnet", [90.0], "HD95_min"),
     }
-    assert "HD95_min" not in seed_sd()
+    assert "HD95_min" not in seed_spread().sd
     verdict = evaluate_on_results(claim, results)
     assert verdict.verdict == "inconclusive"
     assert "spread over seeds not known" in verdict.evidence
@@ -174,9 +176,9 @@ def test_ties_in_print_decide_nothing():
 
 def test_paper_side_follows_the_tables():
     tables = load_tables()
-    data = {**read_toml("table-2"), "row": [dict(r) for r in read_toml("table-2")["row"]]}
-    data["row"][4]["values"] = {**data["row"][4]["values"], "IoU_max": 0.5}
-    changed = parse_table(data, "changed")
+    rows = list(tables["II"].rows)
+    rows[4] = replace(rows[4], values={**rows[4].values, "IoU_max": 0.5})
+    changed = replace(tables["II"], rows=tuple(rows))
     only = {"II": changed}
     assert evaluate_on_paper(JOINT, tables).verdict == "holds"
     assert evaluate_on_paper(JOINT, only).verdict == "does not hold"
@@ -227,14 +229,14 @@ def claim_data(**changes):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"colour": 1}, "claim 'x': unknown key 'colour'"),
+        ({"colour": 1}, "claim 'x'.*unknown key 'colour'"),
         ({"check": {"type": "better", "metrics": ["IoU"]}}, "metric 'IoU' is unknown"),
         ({"check": {"type": "better", "left": ["@h"]}}, "group '@h' is unknown"),
-        ({"split": "rows"}, "split 'rows' is unknown"),
+        ({"split": "rows"}, "'split' must be one of"),
         ({"check": {"type": "example", "example": "magic"}}, "no function 'magic'"),
     ],
 )
 def test_wrong_claims_are_refused(changes, message):
-    assert parse_claims(claim_data())[0].experiments == ("a", "b")
+    assert build(ClaimsFile, claim_data(), "claims.toml").claims()[0].experiments == ("a", "b")
     with pytest.raises(ValueError, match=message):
-        parse_claims(claim_data(**changes))
+        build(ClaimsFile, claim_data(**changes), "claims.toml").claims()

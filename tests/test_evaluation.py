@@ -11,7 +11,9 @@ from csbsr.evaluation import best_threshold, evaluate
 from csbsr.metrics import THRESHOLDS, centreline_curve, overlap_counts, threshold_curves
 from csbsr.networks.joint import JointOutput
 from csbsr.protocol import REPRODUCTION
-from csbsr.study.breakdown import breakdown
+from csbsr.study.record import recorded
+from csbsr.study.results import SCHEMA
+from csbsr.study.results import _check as check_content
 
 NAMES = ["CFD_001", "CFD_002", "DeepCrack_1-1", "noncrack_wall_1_1", "odd"]
 
@@ -43,6 +45,13 @@ class Found(nn.Module):
         return JointOutput(image, prob)
 
 
+def numbers_as_in_a_result_file(content: dict) -> None:
+    """`csbsr.study.results` believes the content."""
+    card = {"fingerprint": "", "data": "synthetic"}
+    head = {"schema": SCHEMA, "experiment": "e", "profile": "p", "protocol": "r", "seed": 0}
+    check_content(head | content | {"run_card": card})
+
+
 def test_every_value_is_that_of_the_metrics() -> None:
     source = Images()
     result = evaluate(Found(), source, REPRODUCTION, batch=2)
@@ -67,8 +76,9 @@ def test_every_value_is_that_of_the_metrics() -> None:
 
 def test_breakdown_by_source_width_and_crack_free_images() -> None:
     result = evaluate(Found(), Images(), REPRODUCTION)
-    at_half = breakdown(result, 0.5)
+    at_half = recorded(result, 0.5)
     assert json.loads(json.dumps(at_half, allow_nan=False)) == at_half
+    numbers_as_in_a_result_file(at_half)
     assert at_half["metrics"]["validation_threshold"] == 0.5
     assert at_half["metrics"]["IoU_at_validation_threshold"] == pytest.approx(
         result.iou[:, 49].mean(), rel=1e-6
@@ -79,7 +89,14 @@ def test_breakdown_by_source_width_and_crack_free_images() -> None:
     thin, *_, wide = (at_half["widths"][k] for k in (0, 1, 2))
     assert (thin["up_to"], thin["pixels"], thin["recall"]) == (3.0, pytest.approx(80, abs=20), 0.0)
     assert (wide["above"], wide["recall"]) == (6.0, 1.0)
-    assert at_half["widths"][3] == {"above": 12.0, "up_to": None, "pixels": 0, "recall": None}
+    assert at_half["widths"][3] == {
+        "above": 12.0,
+        "up_to": None,
+        "pixels": 0,
+        "recall": None,
+        "curve": [None] * 99,
+    }
+    assert len(thin["curve"]) == 99
     sources = at_half["sources"]
     assert list(sources) == ["CFD", "DeepCrack", "noncrack", "other"]
     assert sources["CFD"]["line_recall"] == 0
@@ -91,13 +108,13 @@ def test_breakdown_by_source_width_and_crack_free_images() -> None:
 
 def test_without_validation_the_best_mean_iou_decides() -> None:
     result = evaluate(Found(), Images(), REPRODUCTION)
-    found = breakdown(result, None)
+    found = recorded(result)
     assert found["metrics"]["validation_threshold"] is None
     assert found["metrics"]["IoU_at_validation_threshold"] is None
     best = int(result.iou.mean(0).argmax())
     assert found["sources"]["CFD"]["IoU"] == pytest.approx(result.iou[:2, best].mean(), rel=1e-6)
     with pytest.raises(ValueError, match="none of the evaluation's thresholds"):
-        breakdown(result, 0.123)
+        recorded(result, 0.123)
 
 
 def test_the_threshold_is_that_of_the_highest_mean_iou() -> None:

@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 import pytest
 
 from csbsr.protocol import PRINTED, RELEASED, Protocol
+from csbsr.toml import build
 from csbsr_book.chapters.ledger import (
     PARTS,
     by_eye_table,
@@ -17,7 +18,7 @@ from csbsr_book.chapters.ledger import (
     inconsistencies_table,
 )
 from csbsr_book.paper.claims import claims_text, load_by_eye, load_claims
-from csbsr_book.paper.deviations import NOT_MEASURED, load_deviations, parse_deviations
+from csbsr_book.paper.deviations import NOT_MEASURED, Deviation, load_deviations
 from csbsr_book.paper.inconsistencies import SEVERITIES, load_inconsistencies
 
 ROWS = {row.id: row for row in load_deviations()}
@@ -59,9 +60,9 @@ def test_options_whose_values_differ_are_read_from_the_two_protocols():
 )
 def test_wrong_rows_are_refused(changes, message):
     row = {"id": "x", "topic": "t", "paper": "p.", "code": "c.", "choice": "o."}
-    assert parse_deviations({"deviation": [row]})[0].measured_effect() == NOT_MEASURED
+    assert build(Deviation, row, "deviations.toml").measured_effect() == NOT_MEASURED
     with pytest.raises(ValueError, match=message):
-        parse_deviations({"deviation": [{**row, **changes}]})
+        build(Deviation, {**row, **changes}, "deviations.toml")
 
 
 def inconsistencies():

@@ -59,7 +59,7 @@ def stand_ins(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         asked.append(row.id)
         return Darkness(0.5 + 0.1 * MODELS.index(row.id))
 
-    monkeypatch.setattr(robustness, "train_experiment", trained)
+    monkeypatch.setattr(robustness, "trained", trained)
     return asked
 
 

@@ -283,8 +283,10 @@ def test_a_change_in_how_steps_are_made_makes_results_stale(
     (path,) = (tmp_path / "out").rglob("*.json")
     result = read_result(path)
     assert not is_stale(result)
-    whole = stages.final_stage
-    monkeypatch.setattr(stages, "final_stage", lambda *a: replace(whole(*a), beta=0.4))
+    whole = stages.last_step
+    monkeypatch.setattr(
+        stages, "last_step", lambda *a: replace(s := whole(*a), config=replace(s.config, beta=0.4))
+    )
     assert is_stale(result)
     del result.content["run_card"]["steps"]
     assert not is_stale(result), "older results have no such hash"

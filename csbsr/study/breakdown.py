@@ -30,31 +30,20 @@ def threshold_index(evaluation: Evaluation, validation_threshold: float | None) 
     return int(distance.argmin())
 
 
-def breakdown(evaluation: Evaluation, validation_threshold: float | None) -> dict[str, object]:
-    """What a result file holds beside the paper's numbers: metrics, curves, sources, widths.
-
-    ValueError for a validation threshold that was not evaluated.
-    """
-    index = threshold_index(evaluation, validation_threshold)
+def at_threshold(
+    evaluation: Evaluation, index: int, validation_threshold: float | None
+) -> dict[str, float | None]:
+    """The metrics at the threshold with this index; None where there are no such images."""
     false_alarms = false_alarm_curve(evaluation)
-    chosen = validation_threshold is not None
-    widths = [[_number(v) for v in curve] for curve in width_recall_curves(evaluation).tolist()]
-    alarms = None if false_alarms is None else [_number(v) for v in false_alarms.tolist()]
-    return {
-        "metrics": {
-            "validation_threshold": validation_threshold,
-            "IoU_at_validation_threshold": (
-                _number(float(evaluation.iou[:, index].mean())) if chosen else None
-            ),
-            "HD95_at_validation_threshold": (
-                _number(float(evaluation.hd95[:, index].mean())) if chosen else None
-            ),
-            "false_alarm_area": None if alarms is None else alarms[index],
-        },
-        "curves": {"false_alarm_area": alarms, "recall_by_width": widths},
-        "sources": by_source(evaluation, index),
-        "widths": by_width(evaluation, index),
+    found: dict[str, float | None] = {
+        "validation_threshold": validation_threshold,
+        "false_alarm_area": None if false_alarms is None else _number(false_alarms[index]),
     }
+    for name, curve in (("IoU", evaluation.iou), ("HD95", evaluation.hd95)):
+        chosen = validation_threshold is not None
+        mean = float(curve[:, index].mean())
+        found[f"{name}_at_validation_threshold"] = _number(mean) if chosen else None
+    return found
 
 
 def false_alarm_curve(evaluation: Evaluation) -> NDArray[np.float64] | None:
@@ -70,15 +59,17 @@ def width_recall_curves(evaluation: Evaluation) -> NDArray[np.float64]:
         return found / length[:, None].astype(np.float64)
 
 
-def by_width(evaluation: Evaluation, index: int) -> list[dict[str, float | int | None]]:
-    """Per class of local width in pixels: its bounds, centreline pixels, and share found."""
-    lengths = evaluation.line_length.sum(0)
-    recall = width_recall_curves(evaluation)[:, index]
+def by_width(evaluation: Evaluation, index: int) -> list[dict[str, object]]:
+    """Per class of local width in pixels: bounds, centreline pixels, share found, its curve."""
     bounds = (0.0, *WIDTH_EDGES, None)
-    return [
-        {"above": low, "up_to": high, "pixels": int(length), "recall": _number(value)}
-        for low, high, length, value in zip(bounds, bounds[1:], lengths, recall)
-    ]
+    rows: list[dict[str, object]] = []
+    for low, high, length, curve in zip(
+        bounds, bounds[1:], evaluation.line_length.sum(0), width_recall_curves(evaluation)
+    ):
+        recall, values = _number(curve[index]), [_number(value) for value in curve]
+        row: dict[str, object] = {"above": low, "up_to": high, "pixels": int(length)}
+        rows.append(row | {"recall": recall, "curve": values})
+    return rows
 
 
 def by_source(evaluation: Evaluation, index: int) -> dict[str, dict[str, float | int | None]]:

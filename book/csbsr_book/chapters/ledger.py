@@ -8,7 +8,7 @@ from itertools import groupby
 from csbsr.protocol import PRINTED, RELEASED
 from csbsr.study.profiles import NAMES, Profile, load_profile
 from csbsr.study.verdicts import WORDS, Verdict
-from csbsr_book.paper.checks import seed_sd
+from csbsr_book.paper.checks import seed_spread
 from csbsr_book.paper.claims import (
     Claim,
     Result,
@@ -19,7 +19,7 @@ from csbsr_book.paper.claims import (
 )
 from csbsr_book.paper.deviations import Deviation, load_deviations
 from csbsr_book.paper.inconsistencies import load_inconsistencies
-from csbsr_book.paper.printed import Value, load_parameters, read_toml
+from csbsr_book.paper.printed import Value, load_parameters
 from csbsr_book.site.display import table_html
 
 Results = Mapping[str, Sequence[Result]]
@@ -115,11 +115,10 @@ def claims_summary(results: Results) -> str:
 
 def noise_note() -> str:
     """Return the spread over seeds that one run is judged by, in a sentence."""
-    known = [f"{metric} {value:g}" for metric, value in seed_sd().items()]
-    source = read_toml("claims")["seed_sd"]["source"]
+    known = [f"{metric} {value:g}" for metric, value in seed_spread().sd.items()]
     return (
         f"<p>Documented spread of one run over seeds: {html.escape(', '.join(known))}. "
-        f"Source: {html.escape(source)}. It is a lower bound for other settings.</p>"
+        f"Source: {html.escape(seed_spread().source)}. It is a lower bound for other settings.</p>"
     )
 
 

@@ -4,12 +4,13 @@ import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from itertools import product
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from csbsr.study.results import find_results
+from csbsr import toml
+from csbsr.study.freshness import find_fresh
 from csbsr.study.verdicts import (
     Cell,
     Need,
@@ -22,7 +23,7 @@ from csbsr.study.verdicts import (
     rank,
     share,
 )
-from csbsr_book.paper.printed import METRICS, Table, cells, read_toml
+from csbsr_book.paper.printed import METRICS, Table, cells, data_file
 
 CheckType = Literal[
     "better",
@@ -309,7 +310,7 @@ class ResultNumbers:
         if not groups:
             return "only smoke runs, which never count" if smoke else "no result of any experiment"
         best = min(groups, key=lambda key: (-len(groups[key]), key))
-        return cls(groups[best], seed_sd())
+        return cls(groups[best], seed_spread().sd)
 
     def samples(self, cell: Cell) -> Mapping[int, float]:
         """Return finite values by seed; a run without this metric gives none."""
@@ -353,16 +354,24 @@ def _protocol(run: Mapping[str, Any]) -> str:
     return protocol if isinstance(protocol, str) else json.dumps(protocol, sort_keys=True)
 
 
-def seed_sd() -> Mapping[str, float]:
-    """Return the documented standard deviation of one run over seeds, by metric."""
-    table = read_toml("claims")["seed_sd"]
-    return {metric: float(value) for metric, value in table.items() if metric != "source"}
+@dataclass(frozen=True)
+class SeedSpread:
+    """Documented standard deviation of one run over seeds, by metric, and where it was measured."""
+
+    source: str
+    sd: Mapping[str, float]
+
+
+@cache
+def seed_spread() -> SeedSpread:
+    """Return the documented spread of one run."""
+    return toml.read(SeedSpread, data_file("seed-spread.toml"))
 
 
 def collect_results(folder: Path) -> dict[str, list[dict[str, Any]]]:
     """Return the runs of all profiles that count below a results folder, by experiment."""
     found: dict[str, list[dict[str, Any]]] = {}
     for profile in PROFILES:
-        for experiment, runs in find_results(folder, profile).items():
+        for experiment, runs in find_fresh(folder, profile).fresh.items():
             found.setdefault(experiment, []).extend(run.content for run in runs)
     return found

@@ -1,14 +1,15 @@
 """The claims ledger: every checkable statement of the paper, judged twice."""
 
 import re
-import tomllib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
+from csbsr import toml
 from csbsr.study.verdicts import WORDS, Verdict
 from csbsr_book.paper import examples
 from csbsr_book.paper.checks import (
@@ -22,10 +23,9 @@ from csbsr_book.paper.checks import (
 from csbsr_book.paper.printed import (
     METRICS,
     Table,
-    build,
+    data_file,
     load_parameters,
     load_tables,
-    read_toml,
 )
 
 Kind = Literal[
@@ -73,65 +73,80 @@ def slug(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
 
 
-def _expand(family: Mapping[str, Any], groups: Mapping[str, Sequence[str]]) -> list[Claim]:
-    where = f"paper/claims.toml, claim '{family.get('id')}'"
-    data = dict(family)
-    split = data.pop("split", None)
-    raw = {k: _resolve(v, groups, where) for k, v in data.pop("check", {}).items()}
-    check = build(Check, raw, where)
+@dataclass(frozen=True)
+class Family(Claim):
+    """Claims as they stand in the file: one, or one for each item of a list of its check."""
+
+    split: Literal["", "metrics", "left", "right", "experiments"] = ""
+
+
+@dataclass(frozen=True)
+class ClaimsFile:
+    """The file of claims; in lists of checks "@name" stands for the group of that name."""
+
+    groups: Mapping[str, tuple[str, ...]]
+    claim: tuple[Family, ...]
+    by_eye: tuple[ByEye, ...] = ()
+
+    def claims(self) -> tuple[Claim, ...]:
+        """Return the claims one by one; ValueError names the claim at fault."""
+        claims = tuple(claim for family in self.claim for claim in self._each(family))
+        ids = [claim.id for claim in claims]
+        if twice := {i for i in ids if ids.count(i) > 1}:
+            raise ValueError(f"claims.toml: claim '{min(twice)}' appears twice")
+        return claims
+
+    def _each(self, family: Family) -> list[Claim]:
+        try:
+            check = self._without_groups(family.check)
+            _require_known(check)
+        except ValueError as error:
+            raise ValueError(f"claims.toml, claim '{family.id}': {error}") from None
+        own = {f.name: getattr(family, f.name) for f in fields(Claim)}
+        claim = Claim(**own | {"check": check})
+        if not family.split:
+            return [claim]
+        return [
+            replace(
+                claim,
+                id=f"{claim.id}-{slug(item)}",
+                check=replace(check, **{family.split: (item,)}),
+            )
+            for item in getattr(check, family.split)
+        ]
+
+    def _without_groups(self, check: Check) -> Check:
+        def members(item: str) -> tuple[str, ...]:
+            if item.startswith("@") and item[1:] not in self.groups:
+                raise ValueError(f"group '{item}' is unknown")
+            return self.groups[item[1:]] if item.startswith("@") else (item,)
+
+        lists = {k: v for k, v in vars(check).items() if isinstance(v, tuple)}
+        return replace(check, **{k: tuple(chain(*map(members, v))) for k, v in lists.items()})
+
+
+def _require_known(check: Check) -> None:
     for metric in check.metrics:
         if metric not in METRICS and metric not in DERIVED and check.type != "curve":
-            raise ValueError(f"{where}: metric '{metric}' is unknown")
+            raise ValueError(f"metric '{metric}' is unknown")
     if check.type == "example" and not hasattr(examples, check.example):
-        raise ValueError(f"{where}: examples has no function '{check.example}'")
-    claim = build(Claim, {**data, "check": check}, where)
-    if split is None:
-        return [claim]
-    if split not in ("metrics", "left", "right", "experiments"):
-        raise ValueError(
-            f"{where}: split '{split}' is unknown; choose metrics, left, right or experiments"
-        )
-    return [
-        replace(claim, id=f"{claim.id}-{slug(item)}", check=replace(check, **{split: (item,)}))
-        for item in getattr(check, split)
-    ]
+        raise ValueError(f"examples has no function '{check.example}'")
 
 
-def _resolve(value: Any, groups: Mapping[str, Sequence[str]], where: str) -> Any:
-    """Replace "@name" in a list by the group of that name."""
-    if not isinstance(value, list):
-        return value
-    items: list[str] = []
-    for item in value:
-        if isinstance(item, str) and item.startswith("@"):
-            if item[1:] not in groups:
-                raise ValueError(f"{where}: group '{item}' is unknown")
-            items += groups[item[1:]]
-        else:
-            items.append(item)
-    return tuple(items)
-
-
-def parse_claims(data: Mapping[str, Any]) -> tuple[Claim, ...]:
-    """Return all claims of a `claims.toml`; ValueError names the claim at fault."""
-    groups = data.get("groups", {})
-    claims = tuple(c for family in data.get("claim", ()) for c in _expand(family, groups))
-    ids = [c.id for c in claims]
-    if twice := {i for i in ids if ids.count(i) > 1}:
-        raise ValueError(f"paper/claims.toml: claim '{min(twice)}' appears twice")
-    return claims
+@cache
+def _file() -> ClaimsFile:
+    return toml.read(ClaimsFile, data_file("claims.toml"))
 
 
 @cache
 def load_claims() -> tuple[Claim, ...]:
-    """Return the claims ledger, in the order of the paper."""
-    return parse_claims(read_toml("claims"))
+    """Return every claim, in the order of the paper."""
+    return _file().claims()
 
 
-@cache
 def load_by_eye() -> tuple[ByEye, ...]:
     """Return the statements about pictures, which are shown but not counted."""
-    return tuple(build(ByEye, c, "paper/claims.toml") for c in read_toml("claims")["by_eye"])
+    return _file().by_eye
 
 
 def evaluate_on_paper(claim: Claim, tables: Mapping[str, Table] | None = None) -> Verdict:
@@ -159,7 +174,7 @@ def evaluate_on_results(claim: Claim, results: Mapping[str, Sequence[Result]]) -
 
 def load_ledger(path: Path = LEDGER) -> dict[str, dict[str, str]]:
     """Return the expected verdicts (`paper` and `results`) by claim id."""
-    return tomllib.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return toml.parse(path.read_text(encoding="utf-8"), path.name) if path.exists() else {}
 
 
 def update_ledger(results: Mapping[str, Sequence[Result]], path: Path = LEDGER) -> list[str]:

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.ndimage import binary_erosion, distance_transform_edt
 
-from csbsr.losses.weights import crack_oriented_weight, fail_oriented_weight
+from csbsr.losses.loss_weights import crack_oriented_weight, fail_oriented_weight
 from csbsr.metrics import threshold_curves
 from csbsr.protocol import PRINTED
 from csbsr.study.verdicts import Verdict
