@@ -18,7 +18,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("csbsr.evaluation", "csbsr.inference"),
     ("csbsr.segment",),
     ("csbsr.study.provenance", "csbsr.study.experiments", "csbsr.study.profiles"),
-    ("csbsr.study.models", "csbsr.study.panels"),
+    ("csbsr.study.breakdown", "csbsr.study.models", "csbsr.study.panels"),
     ("csbsr.study.recipe", "csbsr.study.record"),
     ("csbsr.study.steps", "csbsr.study.sources"),
     ("csbsr.study.budget",),

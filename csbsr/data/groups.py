@@ -1,4 +1,4 @@
-"""Which photograph an image was cut from, read from the names of the crack data sets.
+"""Which photograph an image was cut from and which data set it is of, read from its name.
 
 Crops of one photograph share light, surface and often the crack, so they are one observation, not
 several: what is drawn, left out or resampled is the photograph.
@@ -22,3 +22,31 @@ def photo_group(name: str) -> str:
         if found := re.fullmatch(pattern, name):
             return found[1]
     return name
+
+
+SOURCES = (
+    "CRACK500",
+    "CFD",
+    "DeepCrack",
+    "Rissbilder",
+    "Volker",
+    "GAPS384",
+    "Eugen_Muller",
+    "Sylvie_Chambon",
+    "cracktree200",
+    "forest",
+    "noncrack",
+    "synthetic",
+)
+"""Data sets that the Khanhha collection was made of, and the embedded one, as names begin."""
+
+
+def source_of(name: str) -> str:
+    """Return the data set of an image by its name (file stem); "other" if the name has none.
+
+    Whole photographs of CRACK500, whose cracks are a quarter as wide as in its crops, are
+    "CRACK500_full".
+    """
+    if name.startswith("CRACK500_") and name.endswith("_full"):
+        return "CRACK500_full"
+    return next((source for source in SOURCES if name.startswith(f"{source}_")), "other")

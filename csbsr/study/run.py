@@ -18,7 +18,7 @@ from csbsr.study.panels import save_panels
 from csbsr.study.profiles import Profile, load_profile
 from csbsr.study.provenance import commit, repository_root, run_card
 from csbsr.study.recipe import EMBEDDED, options
-from csbsr.study.record import measurements
+from csbsr.study.record import measurements, threshold_of
 from csbsr.study.results import SCHEMA, ResultFile, read_result, require_writable
 from csbsr.study.sources import Source, check, data_name, hash_of, natural_hash, open_data
 from csbsr.study.steps import Plan, trained
@@ -56,6 +56,7 @@ class Context:
 
     request: Request
     plan: Plan
+    validation: Source
     test: Source
     folder: Path
     """Where results of this profile, data set and protocol lie."""
@@ -100,14 +101,14 @@ def prepare(request: Request, names: Sequence[str] = (), quiet: bool = True) -> 
     device = pick_device(request.device)
     require_writable(request.results)
     data = data_name(request.data)
-    train, test = open_data(request.data, profile, protocol)
+    train, validation, test = open_data(request.data, profile, protocol)
     runs = request.runs or request.results.parent / "runs"
     plan = Plan(
         profile=profile,
         protocol=protocol,
         seed=request.seed,
         data=data,
-        data_hash=hash_of([train, test]),
+        data_hash=hash_of([train, validation, test]),
         natural_hash=EMBEDDED,
         pretrained=profile.pretrained if request.pretrained is None else request.pretrained,
         precision=request.precision or profile.precision,
@@ -127,10 +128,9 @@ def prepare(request: Request, names: Sequence[str] = (), quiet: bool = True) -> 
     found = find_fresh(request.results, profile.name, data, protocol.name).fresh
     known = [result for runs in found.values() for result in runs]
     if all(result.card["data_hash"] != plan.data_hash for result in known):
-        check(train)
-        check(test)
+        check(train, validation, test)
     _refuse_mixture(plan, known, folder, natural)
-    return Context(request, plan, test, folder, commit())
+    return Context(request, plan, validation, test, folder, commit())
 
 
 def _refuse_mixture(plan: Plan, known: Sequence[ResultFile], folder: Path, natural: bool) -> None:
@@ -188,7 +188,9 @@ def run_experiment(row: Experiment, context: Context, say: Say) -> Path:
             return path
         wall, cpu = time.perf_counter(), time.process_time()
         model, steps, _ = trained(row, plan)
-        measured = measurements(model, context.test, plan.profile, plan.protocol, plan.device)
+        how = plan.profile, plan.protocol, plan.device
+        threshold = threshold_of(model, context.validation, *how)
+        measured = measurements(model, context.test, *how, validation_threshold=threshold)
         if place.writes:
             spent = time.perf_counter() - wall, time.process_time() - cpu
             card = card_of(context, key, *spent, natural=uses_natural(row, plan))
