@@ -12,6 +12,7 @@ def _common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--profile", default="smoke", help="smoke, quick or paper")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--data", help="folder in the Khanhha layout, or 'synthetic' ($CSBSR_DATA)")
+    parser.add_argument("--mask-values", help="what is crack in masks: crack=255, any>0, inverted")
     parser.add_argument("--results", type=Path, help="folder of result files (default: results)")
     parser.add_argument("--protocol", default="paper", help="paper or released")
 

@@ -23,6 +23,7 @@ def _request(arguments: argparse.Namespace) -> Request:
         seed=arguments.seed,
         results=_results(arguments),
         protocol=arguments.protocol,
+        mask_values=arguments.mask_values,
     )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from csbsr.data.masks import WHITE_ON_BLACK, MaskRule
 from csbsr.evaluation import evaluate
 from csbsr.protocol import PAPER, Protocol
 from csbsr.study.experiments import Experiment, experiment, with_ancestors
@@ -24,7 +25,7 @@ from csbsr.study.results import (
     was_measured,
     write_json,
 )
-from csbsr.study.sources import Source, check, data_name, hash_of, open_data
+from csbsr.study.sources import Source, check_both, data_name, hash_of, open_data
 from csbsr.study.steps import Plan, train_experiment
 from csbsr.training.distributed import ranks
 
@@ -51,6 +52,8 @@ class Request:
     precision: str | None = None
     compile: bool = False
     tensorboard: bool = False
+    mask_values: str | None = None
+    """Which values of the masks are crack, as `MaskRule.parse` reads it; None: white on black."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,8 @@ class Context:
     test: Source
     data_hash: str
     device: torch.device
+    notes: tuple[str, ...] = ()
+    """What is doubtful about the data, one line each."""
 
 
 def pick_device(name: str) -> torch.device:
@@ -87,13 +92,14 @@ def prepare(request: Request) -> Context:
     protocol = profile.protocol(request.protocol)
     device = pick_device(request.device)
     require_writable(request.results)
-    train, test = open_data(request.data, profile, protocol)
+    rule = MaskRule.parse(request.mask_values) if request.mask_values else WHITE_ON_BLACK
+    train, test = open_data(request.data, profile, protocol, rule)
     data_hash = hash_of([train, test])
     folder = request.results / profile.name / data_name(request.data)
+    notes: tuple[str, ...] = ()
     if not was_measured(folder, data_hash):
-        check(train)
-        check(test)
-    return Context(request, profile, protocol, train, test, data_hash, device)
+        notes = check_both(train, test)
+    return Context(request, profile, protocol, train, test, data_hash, device, notes)
 
 
 def run_experiment(row: Experiment, context: Context, say: Say, quiet: bool) -> Path:
@@ -167,6 +173,8 @@ def run_experiments(
 ) -> list[Path]:
     """Run several experiments, parents first; those with a fresh result are passed over."""
     context = prepare(request)
+    for note in context.notes:
+        say(f"note: {note}")
     ordered = with_ancestors(list(names))
     paths = []
     started = time.perf_counter()
