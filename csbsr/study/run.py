@@ -10,7 +10,7 @@ import torch
 
 from csbsr.data.masks import WHITE_ON_BLACK, MaskRule
 from csbsr.evaluation import evaluate
-from csbsr.protocol import PAPER, Protocol
+from csbsr.protocol import REPRODUCTION, Protocol
 from csbsr.study.experiments import Experiment, experiment, with_ancestors
 from csbsr.study.freshness import fingerprint, is_stale, steps_digest
 from csbsr.study.pairs import refresh_pairs
@@ -26,7 +26,8 @@ from csbsr.study.results import (
     write_json,
 )
 from csbsr.study.sources import Source, check_both, data_name, hash_of, open_data
-from csbsr.study.steps import Plan, train_experiment
+from csbsr.study.steps import Plan, trained
+from csbsr.study.trained import keep_model
 from csbsr.training.distributed import ranks
 
 Say = Callable[[str], None]
@@ -40,7 +41,7 @@ class Request:
     data: str = "synthetic"
     seed: int = 0
     results: Path = field(default_factory=lambda: repository_root() / "results")
-    protocol: str = PAPER.name
+    protocol: str = REPRODUCTION.name
     device: str = "auto"
     natural: str | None = field(default_factory=lambda: os.environ.get("CSBSR_NATURAL") or None)
     """Folder of natural images for step 1; None: synthetic textures. By default `CSBSR_NATURAL`."""
@@ -133,7 +134,7 @@ def run_experiment(row: Experiment, context: Context, say: Say, quiet: bool) -> 
         tensorboard=request.tensorboard,
         quiet=quiet,
     )
-    model = train_experiment(row, plan)
+    model, folder = trained(row, plan)
     evaluation = evaluate(
         model, context.test, protocol, kernel_seed=profile.kernel_seed, device=context.device
     )
@@ -163,6 +164,8 @@ def run_experiment(row: Experiment, context: Context, say: Say, quiet: bool) -> 
     )
     if not ranks().writes:
         return path
+    if folder is not None:
+        content["run_card"]["model"] = keep_model(folder, model, row, profile, protocol, content)
     save_panels(path.with_suffix(".jpg"), model, profile, protocol, context.device)
     write_json(path, content)
     return path

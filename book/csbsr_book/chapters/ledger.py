@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 
-from csbsr.protocol import PAPER, RELEASED
+from csbsr.protocol import PRINTED, RELEASED
 from csbsr.study.profiles import NAMES, Profile, load_profile
 from csbsr.study.verdicts import WORDS, Verdict
 from csbsr_book.paper.checks import seed_sd
@@ -183,7 +183,7 @@ def deviations_table() -> str:
         "Topic",
         "Paper says",
         "Released code does",
-        "Our choice (option: PAPER / RELEASED)",
+        "Our choice (option: PRINTED / RELEASED)",
         "Measured effect",
     )
     return table_html(header, rows, caption="Where text and released code differ")
@@ -240,7 +240,7 @@ def hyperparameter_table() -> str:
 
 def protocol_table(names: Sequence[str]) -> str:
     """HTML: some options in which text and released code differ, in both protocols."""
-    paper, released = PAPER.options(), RELEASED.options()
+    paper, released = PRINTED.options(), RELEASED.options()
     rows = [
         [f"<code>{name}</code>", html.escape(str(paper[name])), html.escape(str(released[name]))]
         for name in names

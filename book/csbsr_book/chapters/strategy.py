@@ -9,9 +9,9 @@ import torch
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from csbsr.protocol import PAPER, RELEASED
+from csbsr.protocol import PRINTED, RELEASED
 from csbsr.study.experiments import experiment
-from csbsr.study.models import build
+from csbsr.study.models import architecture_of
 from csbsr.study.profiles import Profile, Step, load_profile
 from csbsr.study.run import Request, run_experiments
 from csbsr.study.sources import data_name
@@ -94,8 +94,8 @@ def schedules_figure(profile: Profile, points: int = 600) -> Figure:
             axes[1].plot(x, np.zeros(points), color="#333333")
             continue
         for beta, protocol, line, label in (
-            (0.3, PAPER, "-", "constant 0.3"),
-            ("increasing", PAPER, "--", "increasing, paper"),
+            (0.3, PRINTED, "-", "constant 0.3"),
+            ("increasing", PRINTED, "--", "increasing, paper"),
             ("increasing", RELEASED, ":", "increasing, authors' code"),
         ):
             values = [beta_at(int(i), step.iterations, beta, protocol) for i in inside]
@@ -213,7 +213,7 @@ def gradient_table(seed: int = 0) -> str:
         stage = final_stage(row, profile, protocol)
         torch_state = torch.random.get_rng_state()
         torch.manual_seed(seed)
-        model = build(row, profile.widths, protocol)
+        model = build_model(architecture_of(row, profile, protocol))
         step = TrainingStep(model, stage, protocol)
         if not stage.trains_sr:
             model.sr.requires_grad_(False)
