@@ -66,7 +66,17 @@ def read_photo(path: Path, most_pixels: int = MOST_PIXELS) -> Photo:
         picture = upright(file)
         if mode in ("RGBa", "La"):  # premultiplied by alpha
             picture = picture.convert("RGBA")
-        return Photo(np.asarray(picture.convert("RGB")), notes)
+        return Photo(_rgb(picture), notes)
+
+
+def _rgb(picture: Image.Image) -> NDArray[np.uint8]:
+    """Pixels (H, W, 3), converted in bands, since a mosaic should not be in memory four times."""
+    pixels = np.empty((picture.height, picture.width, 3), np.uint8)
+    rows = max(1, 4_000_000 // picture.width)
+    for top in range(0, picture.height, rows):
+        band = picture.crop((0, top, picture.width, min(top + rows, picture.height)))
+        pixels[top : top + rows] = np.asarray(band.convert("RGB"))
+    return pixels
 
 
 def picture_size(path: Path) -> tuple[int, int]:
