@@ -22,11 +22,13 @@ from torch import Tensor, nn
 
 from csbsr.data.photos import LARGEST, read_photo
 from csbsr.degradation import delta_kernels
+from csbsr.model_file import load_model as load_model  # where readers look for it
 from csbsr.networks.joint import Joint
 from csbsr.networks.kbpn import KBPN
 from csbsr.tiling import (
     Blender,
     Canvas,
+    Canvases,
     Cell,
     Tiling,
     channel_sums,
@@ -55,17 +57,6 @@ class Segmented(NamedTuple):
     prob: Tensor  # (1, H, W) crack probability
     sr: Tensor  # (3, H, W) super-resolved image in [0, 1], or the photograph itself
     kernel: Tensor | None  # (1, 21, 21) estimated blur kernel of the photograph
-
-
-class Canvases(NamedTuple):
-    """Where results go; see `Segmenter.shapes`."""
-
-    sr: Canvas | None
-    """(H, W, 3); None where the photograph itself is segmented."""
-    prob: Canvas
-    """(H, W)"""
-    carry: Canvas | None
-    """(rows, W) float32, what one row of tiles leaves to the next; None if nothing is blended."""
 
 
 @dataclass
@@ -105,8 +96,9 @@ class Segmenter:
             raise ValueError("this model cannot segment without super-resolution; leave out --hr")
         self.resolves = self.joint and model.sr is not None and not hr
         self.scale = self._scale()
-        self.sr_tiling = self._sr_tiling() if self.resolves else None
-        self.tiling = self._tiling(tile)
+        with torch.inference_mode(False):  # a caller's inference mode would forbid the gradients
+            self.sr_tiling = self._sr_tiling() if self.resolves else None
+            self.tiling = self._tiling(tile)
 
     def shapes(self, height: int, width: int) -> dict[str, tuple[int, ...] | None]:
         """Shapes of the canvases of a photograph of h x w pixels."""
@@ -328,7 +320,7 @@ class Segmenter:
     def _tiling(self, tile: int | None) -> Tiling:
         if not self.joint:  # both at once, from the photograph
             window = (tile or TRAINED_SIZE // 4) // 16 * 16
-            return _window_of(window, halo=16, blend=16, multiple=16)
+            return Tiling.of_window(window, halo=16, blend=16, multiple=16)
         kernel = self._no_kernel()
         condition = None if kernel is None else kernel.flatten(1).to(self.device)
 
@@ -338,18 +330,10 @@ class Segmenter:
         radius = receptive_radius(segment, (64, 512), self.device)
         if radius is None:
             window = (tile or TRAINED_SIZE) // STRIDE * STRIDE
-            return _window_of(window, halo=3 * STRIDE, blend=STRIDE, multiple=STRIDE)
+            return Tiling.of_window(window, halo=3 * STRIDE, blend=STRIDE, multiple=STRIDE)
         halo = math.ceil(radius / STRIDE) * STRIDE
         window = (tile or TRAINED_SIZE + 2 * halo) // STRIDE * STRIDE
-        return _window_of(window, halo, blend=0, multiple=STRIDE)
-
-
-def _window_of(window: int, halo: int, blend: int, multiple: int) -> Tiling:
-    core = window - 2 * halo
-    if core < max(2 * blend, multiple):
-        least = 2 * halo + max(2 * blend + 2 * multiple, multiple)
-        raise ValueError(f"a tile of {window} pixels is too small for this model; give {least}")
-    return Tiling(core, halo, blend, multiple)
+        return Tiling.of_window(window, halo, blend=0, multiple=STRIDE)
 
 
 def segment_photograph(

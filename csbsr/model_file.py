@@ -137,12 +137,11 @@ def load_model(path: Path) -> LoadedModel:
 def read_header(path: Path) -> ModelHeader:
     """What a model file says of its weights, without reading them; ValueError as `load_model`."""
     path = _file_of(Path(path))
-    _check_kind(path)
     try:
         with safe_open(path, "pt", device="cpu") as file:
             metadata = file.metadata() or {}
     except SafetensorError as error:
-        raise ValueError(f"model {path} is damaged ({_line(error)}); get it again") from error
+        raise ValueError(f"model {path} {_what_else(path)} ({_line(error)})") from error
     if _KEY not in metadata:
         raise ValueError(
             f"model {path} holds weights but no header of csbsr; it is not one of ours"
@@ -205,18 +204,19 @@ def _file_of(path: Path) -> Path:
     return path
 
 
-def _check_kind(path: Path) -> None:
-    """Say what a file is that cannot be a model file."""
+def _what_else(path: Path) -> str:
+    """What a file is that cannot be read as `.safetensors`: a size of 8 bytes, then JSON."""
     with path.open("rb") as file:
         head = file.read(64)
     if not head:
-        raise ValueError(f"model {path} is empty; get it again")
+        return "is empty; get it again"
+    if head[8:9] == b"{":
+        return "is damaged; get it again"
     if head.lstrip().startswith(b"<"):
-        raise ValueError(f"model {path} is a web page, not the file; download it again")
+        return "is a web page, not the file; download it again"
     if head.startswith((b"PK", b"\x80")):
-        raise ValueError(
-            f"model {path} is a PyTorch file; convert a published one with `csbsr weights import`"
-        )
+        return "is a PyTorch file; convert a published one with `csbsr weights import`"
+    return "is no model file"
 
 
 def _check_values(weights: Mapping[str, Tensor], what: str) -> None:

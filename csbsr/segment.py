@@ -20,12 +20,12 @@ import torch
 from numpy.typing import NDArray
 
 from csbsr.data.photos import LARGEST, read_photo
-from csbsr.inference import Canvases, Progress, Segmenter
+from csbsr.inference import Progress, Segmenter
 from csbsr.metrics.cracks import Crack, crack_list
 from csbsr.model_file import LoadedModel
 from csbsr.photographs import Photograph
 from csbsr.rasters import whole_file, write_float_tiff, write_png
-from csbsr.tiling import Canvas
+from csbsr.tiling import Canvas, Canvases
 from csbsr.unfinished import Clock, Say, WorkFolder, clock_text
 
 PICTURES = ("mask", "overlay", "sr", "prob", "kernel")
@@ -56,7 +56,6 @@ class SegmentOptions:
     prob: Literal["8", "16", "float"] = "8"
     overwrite: bool = False
     resume: bool = False
-    recursive: bool = False
     hr: bool = False
     tile: int | None = None
     pixel_size: float | None = None
@@ -182,7 +181,7 @@ class _Job:
     def _key(self) -> str:
         """What decides the results: photograph, model and options."""
         status, options = self.path.stat(), asdict(self.options)
-        for name in ("output", "overwrite", "resume", "recursive"):
+        for name in ("output", "overwrite", "resume"):
             del options[name]
         parts = [
             os.path.abspath(self.path), status.st_size, status.st_mtime_ns, self.model.sha256,

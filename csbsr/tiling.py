@@ -32,6 +32,17 @@ class Canvas(Protocol):
     def __setitem__(self, window: tuple[slice, slice], values: NDArray) -> None: ...
 
 
+class Canvases(NamedTuple):
+    """Where results go; see `csbsr.inference.Segmenter.shapes`."""
+
+    sr: Canvas | None
+    """(H, W, 3); None where the photograph itself is segmented."""
+    prob: Canvas
+    """(H, W)"""
+    carry: Canvas | None
+    """(rows, W) float32, what one row of tiles leaves to the next; None if nothing is blended."""
+
+
 class DiskArray:
     """An array in a file, of which only what is being read or written is in memory.
 
@@ -103,6 +114,17 @@ class Tiling:
                 f"{self.blend} pixels cannot be blended between tiles of {self.core} with a halo "
                 f"of {self.halo}; give an even number below half the tile and two halos"
             )
+
+    @classmethod
+    def of_window(cls, window: int, halo: int, blend: int, multiple: int) -> "Tiling":
+        """Tiles whose windows have a given side; ValueError when the halo leaves no cell."""
+        core = window - 2 * halo
+        least = max(2 * (blend + multiple) if blend else 0, multiple)
+        if core < least:
+            raise ValueError(
+                f"a tile of {window} pixels is too small for this model; give {least + 2 * halo}"
+            )
+        return cls(core, halo, blend, multiple)
 
     def edges(self, length: int) -> list[int]:
         """Where cells begin along a side, and its end; none is shorter than about half the core."""
@@ -260,13 +282,16 @@ def receptive_radius(
     """How far from a pixel the input can lie that decides about it, in pixels of the input.
 
     Measured on a strip of `size` = (height, length): the gradient of the central outputs with
-    respect to an input (1, 3, height, length); all but `share` of its absolute sum lies within the radius. None for a network with
-    global context, where the gradient reaches the ends of the strip, or without any gradient.
+    respect to an input (1, 3, height, length); all but `share` of its absolute sum lies within
+    the radius. None for a network with global context, where the gradient reaches the ends of the
+    strip, or without any gradient.
     """
     noise = torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(0))
     image = noise.to(device).requires_grad_()
-    with torch.inference_mode(False), torch.enable_grad():
+    with torch.enable_grad():
         out = network(image)
+        if not out.requires_grad:
+            return None
         middle, around = out.shape[-1] // 2, max(out.shape[-1] // size[1], 1) * 4
         centre = out[..., middle - around : middle + around]
         (gradient,) = torch.autograd.grad(centre.sum(), image)

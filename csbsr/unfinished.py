@@ -1,4 +1,4 @@
-"""Work on a large photograph that may be stopped: its arrays and how far it is, and the time left."""
+"""Work on a large photograph that may be stopped: its arrays, how far it is, the time left."""
 
 import hashlib
 import json

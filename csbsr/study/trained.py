@@ -1,15 +1,29 @@
 """Trained models as products: what a finished run keeps, and how it is found again."""
 
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
+import torch
 from torch import nn
 
-from csbsr.model_file import FILE_NAME, ModelHeader, Threshold, read_header, save_model
+from csbsr.evaluation import evaluate
+from csbsr.model_file import (
+    FILE_NAME,
+    SUFFIX,
+    LoadedModel,
+    ModelHeader,
+    Threshold,
+    read_header,
+    save_model,
+)
 from csbsr.protocol import Protocol
 from csbsr.study.experiments import Experiment, experiment
 from csbsr.study.models import architecture_of
-from csbsr.study.profiles import Profile
+from csbsr.study.profiles import Profile, load_profile
+from csbsr.study.provenance import digest, run_card
+from csbsr.study.results import content_of
+from csbsr.study.sources import check, data_name, open_test
 
 
 def keep_model(
@@ -46,7 +60,7 @@ def find_model(name: str, runs: Path, profile: str | None = None, seed: int | No
     Of an experiment, the newest model below `runs` that fits `profile` and `seed`. ValueError
     when there is none, or when models of several profiles, data sets, protocols or seeds fit.
     """
-    if Path(name).exists() or "/" in name or name.endswith((".safetensors", ".pt", ".pth")):
+    if Path(name).exists() or "/" in name or name.endswith((SUFFIX, ".pt", ".pth")):
         return Path(name)
     row = experiment(name)
     found: dict[tuple, Path] = {}
@@ -58,13 +72,11 @@ def find_model(name: str, runs: Path, profile: str | None = None, seed: int | No
         if profile in (None, card.get("profile")) and seed in (None, card.get("seed")):
             found[(card.get("profile"), card.get("data"), header.protocol, card.get("seed"))] = path
     if not found:
-        words = (
-            f"--profile {profile}" if profile else "",
-            f"--seed {seed}" if seed is not None else "",
-        )
+        asked = {"profile": profile, "seed": seed}
+        which = "".join(f", {name} {value}" for name, value in asked.items() if value is not None)
         raise ValueError(
-            f"no trained model of {' '.join((row.id, *filter(None, words)))} below {runs}; "
-            "train it with `csbsr run`, or say where with --runs"
+            f"there is no trained model of {row.id}{which} below {runs}; train it with "
+            "`csbsr run`, or say with --runs where it is"
         )
     if len(found) > 1:
         choices = ", ".join(str(path.parent) for path in found.values())
@@ -80,3 +92,58 @@ def _readable(path: Path) -> ModelHeader | None:
         return read_header(path)
     except ValueError:
         return None
+
+
+def measure(
+    model: LoadedModel,
+    *,
+    data: str,
+    protocol_name: str | None,
+    device: torch.device,
+    limit: int = 0,
+) -> dict[str, object]:
+    """Evaluate a model on the test images of `data`, as the run that trained it was evaluated.
+
+    Returns what a result file holds. The protocol is the model's own unless one is named; on the
+    run's own data a model of ours gives the run's own numbers again, on the CPU bit by bit.
+    ValueError for a model that does not segment, a folder that is no data set, an unknown profile.
+    """
+    card = model.run_card
+    if model.architecture.segmentation is None:
+        raise ValueError(f"'{model.released}' super-resolves only; evaluate a model that segments")
+    profile = load_profile(str(card.get("profile", "paper")))
+    protocol = profile.protocol(protocol_name) if protocol_name else model.protocol
+    source = open_test(data, profile, limit)
+    check(source)
+    started = time.perf_counter()
+    evaluation = evaluate(
+        model.module.to(device),
+        source,
+        protocol,
+        kernel_seed=profile.kernel_seed,
+        device=device,
+        batch=4 if model.experiment else 2,  # published models are of full size
+    )
+    seed = card.get("seed", 0)
+    measured = run_card(
+        profile=profile.name,
+        protocol=protocol.name,
+        seed=seed,
+        data=data_name(data),
+        data_hash=digest(source.fingerprint()),
+        seconds=time.perf_counter() - started,
+        device=str(device),
+    )
+    kind = "Trained" if model.experiment else "Published"
+    return content_of(
+        evaluation,
+        experiment=model.experiment or model.released,
+        profile=profile.name,
+        protocol=protocol.name,
+        seed=seed,
+        run_card=measured
+        | {
+            "model": {"sha256": model.sha256, "run_card": card},
+            "note": f"{kind} weights, evaluated here on {len(source.names)} test images.",
+        },
+    )
