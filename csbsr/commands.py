@@ -6,7 +6,8 @@ from pathlib import Path
 
 from csbsr.files import write_json
 from csbsr.model_file import LoadedModel, load_model
-from csbsr.segment import segment_files
+from csbsr.photographs import find_photographs
+from csbsr.segment import SegmentOptions, segment_files
 from csbsr.study.experiments import experiments
 from csbsr.study.profiles import NAMES, load_profile
 from csbsr.study.provenance import repository_root
@@ -27,6 +28,7 @@ def _request(arguments: argparse.Namespace) -> Request:
         seed=arguments.seed,
         results=_results(arguments),
         protocol=arguments.protocol,
+        mask_values=arguments.mask_values,
     )
 
 
@@ -100,16 +102,15 @@ def figure(arguments: argparse.Namespace) -> int:
 
 def claims(arguments: argparse.Namespace) -> int:
     """`csbsr claims`: verdicts on every claim, from the paper and from results."""
-    from csbsr_book.paper.claims import claims_text
+    from csbsr_book.paper.checks import collect_results
+    from csbsr_book.paper.claims import claims_text, update_ledger
 
+    results = collect_results(_results(arguments))
     if arguments.update:
-        from csbsr_book.paper.checks import collect_results
-        from csbsr_book.paper.claims import update_ledger
-
-        changed = update_ledger(collect_results(_results(arguments)))
+        changed = update_ledger(results)
         print(f"{len(changed)} verdicts changed: {', '.join(changed) or 'none'}")
         return 0
-    print(claims_text(_results(arguments)))
+    print(claims_text(results))
     return 0
 
 
@@ -171,11 +172,30 @@ def evaluate_weights(arguments: argparse.Namespace) -> int:
 
 
 def segment(arguments: argparse.Namespace) -> int:
-    """`csbsr segment`: crack masks of photographs."""
+    """`csbsr segment`: crack masks of photographs; 1 when some of several could not be done."""
+    options = SegmentOptions(
+        output=arguments.output,
+        threshold=arguments.threshold,
+        pictures=tuple(arguments.save),
+        prob=arguments.prob,
+        overwrite=arguments.overwrite,
+        resume=arguments.resume,
+        hr=arguments.hr,
+        tile=arguments.tile,
+        pixel_size=arguments.pixel_size,
+    )
+    photographs = find_photographs(arguments.images, arguments.recursive, arguments.output)
     model = _model(arguments)
-    device = pick_device(arguments.device)
-    for path in segment_files(
-        arguments.images, model, arguments.output, arguments.threshold, device
-    ):
-        print(path)
-    return 0
+    try:
+        report = segment_files(
+            photographs, model, options, pick_device(arguments.device), say=_note
+        )
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("stopped; the same command with --resume goes on") from None
+    for path in report.masks:
+        print(str(path).encode(errors="backslashreplace").decode())
+    if report.failures:
+        _note(f"{len(report.failures)} of {len(photographs)} photographs failed:")
+        for path, reason in report.failures:
+            _note(f"  {path}: {reason.removeprefix(str(path)).lstrip(': ')}")
+    return 1 if report.failures else 0

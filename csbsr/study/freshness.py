@@ -20,12 +20,18 @@ MEASURING = ("csbsr.evaluation", "csbsr.metrics")
 """Modules that measure; `csbsr.study.record` says what is kept of it."""
 
 
+def lineage(row: Experiment) -> list[Experiment]:
+    """The experiments whose weights this one continues, the first one first, and itself."""
+    parents = with_ancestors([row.starts_from]) if row.starts_from else []
+    return [*map(experiment, parents), row]
+
+
 def fingerprint(row: Experiment, settings: Settings) -> str:
     """Hash of all that decides a result: every step of it and of its parents, and the measuring."""
     profile, protocol = settings.profile, settings.protocol
     training = [
         recipe(architecture_of(r, profile, protocol), steps_of(r, profile, protocol), settings)
-        for r in map(experiment, with_ancestors([row.id]))
+        for r in lineage(row)
     ]
     code = code_closure([*MEASURING, *image_modules(settings.data)], ["csbsr.study.record"])
     return digest({"training": training, "kernels": profile.kernel_seed, "measuring": code})
@@ -33,10 +39,7 @@ def fingerprint(row: Experiment, settings: Settings) -> str:
 
 def uses_natural(row: Experiment, settings: Settings) -> bool:
     """Whether natural images decide a result; those of its parents count."""
-    steps = (
-        steps_of(experiment(name), settings.profile, settings.protocol)
-        for name in with_ancestors([row.id])
-    )
+    steps = (steps_of(r, settings.profile, settings.protocol) for r in lineage(row))
     return any(step.natural for own in steps for step in own)
 
 

@@ -236,7 +236,8 @@ def find_fresh_robustness(
                     continue
                 (stale if is_robustness_stale(result.content) else fresh).append(result)
             if fresh:
-                return FoundResults({"robustness": fresh}, {}, tuple(problems))
+                found = {"robustness": stale} if stale else {}
+                return FoundResults({"robustness": fresh}, found, tuple(problems))
     return FoundResults({}, {"robustness": stale} if stale else {}, tuple(problems))
 
 

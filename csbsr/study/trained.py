@@ -128,7 +128,10 @@ def measure(
     check(source)
     wall, cpu = time.perf_counter(), time.process_time()
     batch = 4 if model.experiment else 2  # published models are of full size
-    measured = measurements(model.module.to(device), source, profile, protocol, device, batch)
+    chosen = model.threshold
+    threshold = chosen.value if chosen and chosen.chosen_on == "validation" else None
+    module = model.module.to(device)
+    measured = measurements(module, source, profile, protocol, device, batch, threshold)
     seed = card.get("seed", 0)
     evaluated = run_card(
         profile=profile.name,

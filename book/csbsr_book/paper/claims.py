@@ -1,24 +1,36 @@
-"""The claims ledger: every checkable statement of the paper, judged twice."""
+"""The claims ledger: every checkable statement of the paper, judged twice.
+
+On the printed numbers a claim is judged exactly. On our results it is judged by contrasts over
+seeds (see `csbsr.study.contrasts`). A claim that asks what was registered has the verdict of that
+primary contrast. All others are exploratory; those read from one table or figure are a family,
+within which Holm's procedure keeps the probability of any false word at 5 %.
+"""
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from functools import cache
 from itertools import chain
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from csbsr import toml
-from csbsr.study.verdicts import WORDS, Verdict
+from csbsr.study.contrasts import WORDS, Judgement, Verdict, settle
+from csbsr.study.registered import (
+    QUOTIENTS,
+    PrimaryOutcome,
+    Results,
+    primary_outcomes,
+    registration,
+)
 from csbsr_book.paper import examples
 from csbsr_book.paper.checks import (
-    DERIVED,
     Check,
     PaperNumbers,
-    ResultNumbers,
-    collect_results,
+    best_study,
     evaluate,
+    studies,
 )
 from csbsr_book.paper.printed import (
     METRICS,
@@ -32,7 +44,6 @@ Kind = Literal[
     "ordering", "gap", "absolute", "ratio", "monotone", "internal arithmetic", "stability", "curve"
 ]
 LEDGER = Path(__file__).parent / "ledger.toml"
-Result = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -127,7 +138,7 @@ class ClaimsFile:
 
 def _require_known(check: Check) -> None:
     for metric in check.metrics:
-        if metric not in METRICS and metric not in DERIVED and check.type != "curve":
+        if metric not in METRICS and metric not in QUOTIENTS and check.type != "curve":
             raise ValueError(f"metric '{metric}' is unknown")
     if check.type == "example" and not hasattr(examples, check.example):
         raise ValueError(f"examples has no function '{check.example}'")
@@ -156,20 +167,67 @@ def evaluate_on_paper(claim: Claim, tables: Mapping[str, Table] | None = None) -
     if claim.check.type in ("sum", "equal"):
         names, parameters = claim.check.parameters, load_parameters()
         return examples.evaluate_parameters(claim.check.type, names, parameters)
-    return evaluate(claim.check, PaperNumbers.of(load_tables() if tables is None else tables))
+    numbers = PaperNumbers.of(load_tables() if tables is None else tables)
+    judgement = evaluate(claim.check, numbers)
+    return Verdict(judgement.word(), judgement.evidence)
 
 
-def evaluate_on_results(claim: Claim, results: Mapping[str, Sequence[Result]]) -> Verdict:
-    """Return whether our result files (experiment -> runs) bear the claim out.
+def family(claim: Claim) -> str:
+    """Return the table or figure that a claim was read from: what its id begins with."""
+    return claim.id.partition("-")[0]
 
-    Smoke runs never count. All experiments of a claim are taken from one profile and protocol.
+
+def registered_as(claim: Claim) -> str | None:
+    """Return the id of the primary contrast that asks just what the claim says, if one does."""
+    check = claim.check
+    if check.type == "better" and len(check.left) == 1 and not check.by and check.need == "all":
+        first, second = check.left[0], check.right
+    elif check.type == "rank" and check.rank == 1:
+        first, *second = check.experiments
+    else:
+        return None
+    for primary in registration().primary:
+        same = (primary.first, set(primary.second)) == (first, set(second))
+        if same and check.metrics == (primary.metric,):
+            return primary.id
+    return None
+
+
+def primary_on_results(results: Results) -> dict[str, PrimaryOutcome]:
+    """Return the outcomes of the registered contrasts by id, in the study that has most of them."""
+    plan = registration()
+    names = [name for p in plan.primary for name in (p.first, *p.second)]
+    candidates = [s for s in studies(results) if s.study[0] == plan.profile]
+    study = best_study(candidates, names)
+    return {o.registered.id: o for o in primary_outcomes(study.runs if study else {})}
+
+
+def verdicts_on_results(results: Results) -> dict[str, Verdict]:
+    """Return by claim id whether our fresh results (experiment -> runs) bear each claim out.
+
+    All experiments of a claim are taken from one profile, protocol and data set.
     """
-    if not claim.experiments:
-        return Verdict("not run", "needs no experiment")
-    numbers = ResultNumbers.of(results, claim.experiments)
-    if isinstance(numbers, str):
-        return Verdict("not run", numbers)
-    return evaluate(claim.check, numbers)
+    candidates, primary = studies(results), primary_on_results(results)
+    verdicts: dict[str, Verdict] = {}
+    families: dict[str, dict[str, Judgement]] = {}
+    for claim in load_claims():
+        study = best_study(candidates, claim.experiments)
+        outcome = primary.get(registered_as(claim) or "")
+        if not claim.experiments:
+            verdicts[claim.id] = Verdict("not run", "needs no experiment")
+        elif outcome and any(outcome.contrasts):
+            word, evidence = outcome.verdict
+            name = outcome.registered.id
+            verdicts[claim.id] = Verdict(word, f"registered contrast {name}: {evidence}")
+        elif study is None:
+            smoke = any(results.get(name) for name in claim.experiments)
+            why = "only smoke runs, which never count" if smoke else "no result of any experiment"
+            verdicts[claim.id] = Verdict("not run", why)
+        else:
+            families.setdefault(family(claim), {})[claim.id] = evaluate(claim.check, study)
+    for judgements in families.values():
+        verdicts |= zip(judgements, settle(list(judgements.values())))
+    return verdicts
 
 
 def load_ledger(path: Path = LEDGER) -> dict[str, dict[str, str]]:
@@ -177,29 +235,25 @@ def load_ledger(path: Path = LEDGER) -> dict[str, dict[str, str]]:
     return toml.parse(path.read_text(encoding="utf-8"), path.name) if path.exists() else {}
 
 
-def update_ledger(results: Mapping[str, Sequence[Result]], path: Path = LEDGER) -> list[str]:
+def update_ledger(results: Results, path: Path = LEDGER) -> list[str]:
     """Write the present verdicts to the ledger and return the ids whose verdict changed."""
-    before = load_ledger(path)
+    before, ours = load_ledger(path), verdicts_on_results(results)
     lines = ["# Written by `csbsr_book.paper.claims.update_ledger`; do not edit by hand."]
     for claim in load_claims():
-        paper, ours = evaluate_on_paper(claim), evaluate_on_results(claim, results)
-        lines += ["", f"[{claim.id}]"]
-        lines += [f'paper = "{paper.verdict}"', f'results = "{ours.verdict}"']
+        lines += ["", f"[{claim.id}]", f'paper = "{evaluate_on_paper(claim).verdict}"']
+        lines += [f'results = "{ours[claim.id].verdict}"']
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     after = load_ledger(path)
     return sorted(key for key in {*before, *after} if before.get(key) != after.get(key))
 
 
-def claims_text(folder: Path) -> str:
+def claims_text(results: Results) -> str:
     """Return one line per claim (printed numbers, our results, id) and the counts of verdicts."""
-    results = collect_results(folder)
-    rows = [
-        (evaluate_on_paper(claim).verdict, evaluate_on_results(claim, results).verdict, claim.id)
-        for claim in load_claims()
-    ]
-    lines = [f"{'printed numbers':<17}{'our results':<17}claim"]
-    lines += [f"{paper:<17}{ours:<17}{name}" for paper, ours, name in rows]
-    paper, ours = (Counter(column) for column in list(zip(*rows))[:2])
-    lines += ["", f"{'':<17}{'printed numbers':>17}{'our results':>17}"]
-    lines += [f"{word:<17}{paper[word]:>17}{ours[word]:>17}" for word in WORDS]
+    ours = verdicts_on_results(results)
+    rows = [(evaluate_on_paper(c).verdict, ours[c.id].verdict, c.id) for c in load_claims()]
+    lines = [f"{'printed numbers':<21}{'our results':<21}claim"]
+    lines += [f"{paper:<21}{word:<21}{name}" for paper, word, name in rows]
+    counts = [Counter(column) for column in list(zip(*rows))[:2]]
+    lines += ["", f"{'':<21}{'printed numbers':>17}{'our results':>17}"]
+    lines += [f"{word:<21}{counts[0][word]:>17}{counts[1][word]:>17}" for word in WORDS]
     return "\n".join(lines)

@@ -46,8 +46,8 @@ METRICS: Mapping[str, Metric] = {
         Metric("PSNR", "PSNR", "higher", 2, "dB"),
         Metric("SSIM", "SSIM", "higher", 3),
         Metric("kernel_PSNR", "Kernel PSNR", "higher", 2, "dB"),
-        Metric("HD_other_min", "HD_min at the other percentile", "lower", 2, "px"),
-        Metric("AHD_other", "AHD at the other percentile", "lower", 2, "px"),
+        Metric("HD50_min", "HD50_min", "lower", 2, "px"),
+        Metric("AHD50", "AHD50", "lower", 2, "px"),
     )
 }
 SEGMENTATION = ("IoU_max", "AIU", "HD95_min", "AHD95")
