@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 BAD_INPUT, FAILED, STOPPED = 2, 1, 130
+PROTOCOLS = "reproduction, released or printed"
 
 
 def _common(parser: argparse.ArgumentParser) -> None:
@@ -14,7 +15,7 @@ def _common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", help="folder in the Khanhha layout, or 'synthetic' ($CSBSR_DATA)")
     parser.add_argument("--mask-values", help="what is crack in masks: crack=255, any>0, inverted")
     parser.add_argument("--results", type=Path, help="folder of result files (default: results)")
-    parser.add_argument("--protocol", default="paper", help="paper or released")
+    parser.add_argument("--protocol", default="reproduction", help=PROTOCOLS)
 
 
 PICTURES = ("mask", "overlay", "sr", "prob", "kernel")
@@ -63,6 +64,12 @@ def build_parser() -> argparse.ArgumentParser:
         "--update", action="store_true", help="write today's verdicts to the ledger"
     )
 
+    results = commands.add_parser("results", help="say which result files may not be relied on")
+    checks = results.add_subparsers(dest="action", required=True, metavar="ACTION")
+    check = checks.add_parser("check", help="refuse what is stale, damaged, misplaced or no result")
+    check.add_argument("--results", type=Path, help="folder of result files (default: results)")
+    check.add_argument("--committed", action="store_true", help="only the files that git tracks")
+
     weights = commands.add_parser("weights", help="convert published checkpoints")
     kinds = weights.add_subparsers(dest="action", required=True, metavar="ACTION")
     convert = kinds.add_parser("import", help="convert a published checkpoint into a model file")
@@ -77,7 +84,7 @@ def build_parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--output", type=Path, help="JSON file to write, instead of the tables")
     evaluate.add_argument("--data", help="folder in the Khanhha layout, or 'synthetic'")
     evaluate.add_argument("--results", type=Path)
-    evaluate.add_argument("--protocol", help="paper or released (default: as the model says)")
+    evaluate.add_argument("--protocol", help=f"{PROTOCOLS} (default: the model's own)")
     evaluate.add_argument("--device", default="auto")
     evaluate.add_argument("--limit", type=int, default=0, help="only so many test images")
 
@@ -121,6 +128,7 @@ def _dispatch(arguments: argparse.Namespace) -> int:
         "table": commands.table,
         "figure": commands.figure,
         "claims": commands.claims,
+        "results": commands.results,
         "weights": commands.import_weights,
         "evaluate": commands.evaluate_weights,
         "segment": commands.segment,

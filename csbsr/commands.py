@@ -4,13 +4,13 @@ import argparse
 import sys
 from pathlib import Path
 
+from csbsr.files import write_json
 from csbsr.model_file import LoadedModel, load_model
 from csbsr.photographs import find_photographs
 from csbsr.segment import SegmentOptions, segment_files
 from csbsr.study.experiments import experiments
 from csbsr.study.profiles import NAMES, load_profile
 from csbsr.study.provenance import repository_root
-from csbsr.study.results import write_json
 from csbsr.study.run import Request, default_data, pick_device, run_experiments
 from csbsr.study.steps import cost
 from csbsr.study.trained import find_model, measure
@@ -38,9 +38,10 @@ def _overview() -> int:
         profile = load_profile(name)
         print(f"  {name:<8}{profile.note}\n          {profile.cost}")
     quick = load_profile("quick")
+    protocol = quick.protocol("reproduction")
     print("\nExperiments (cost at quick):")
     for row in experiments():
-        print(f"  {row.id:<40}{row.title:<44}{cost(quick, row, quick.protocol('reproduction'))}")
+        print(f"  {row.id:<40}{row.title:<44}{cost(quick, row, protocol)}")
     return 0
 
 
@@ -49,11 +50,11 @@ def run(arguments: argparse.Namespace) -> int:
     if not arguments.experiment:
         return _overview()
     base = _request(arguments)
-    with process_group(str(pick_device(arguments.device))):
+    with process_group(str(pick_device(arguments.device))) as (_, device):
         request = Request(
             **vars(base)
             | {
-                "device": arguments.device,
+                "device": str(device),
                 "natural": arguments.natural or base.natural,
                 "runs": arguments.runs,
                 "workers": arguments.workers,
@@ -101,17 +102,29 @@ def figure(arguments: argparse.Namespace) -> int:
 
 def claims(arguments: argparse.Namespace) -> int:
     """`csbsr claims`: verdicts on every claim, from the paper and from results."""
-    from csbsr_book.paper.claims import claims_text
+    from csbsr_book.paper.checks import collect_results
+    from csbsr_book.paper.claims import claims_text, update_ledger
 
+    results = collect_results(_results(arguments))
     if arguments.update:
-        from csbsr_book.paper.checks import collect_results
-        from csbsr_book.paper.claims import update_ledger
-
-        changed = update_ledger(collect_results(_results(arguments)))
+        changed = update_ledger(results)
         print(f"{len(changed)} verdicts changed: {', '.join(changed) or 'none'}")
         return 0
-    print(claims_text(_results(arguments)))
+    print(claims_text(results))
     return 0
+
+
+def results(arguments: argparse.Namespace) -> int:
+    """`csbsr results check`: a line per file that may not be relied on, and exit code 1."""
+    from csbsr.study.audit import committed_files, refused, result_files
+
+    folder = _results(arguments)
+    paths = (committed_files if arguments.committed else result_files)(folder)
+    lines = refused(paths, folder)
+    for line in lines:
+        print(line)
+    _note(f"{len(paths)} results checked in {folder}, {len(lines)} refused")
+    return 1 if lines else 0
 
 
 def import_weights(arguments: argparse.Namespace) -> int:

@@ -28,7 +28,7 @@ from csbsr.networks.architecture import (
 from csbsr.networks.joint import JointOutput
 from csbsr.protocol import RELEASED
 from csbsr.study.authors import EXPERIMENT_OF, WRAPPERS, place_of
-from csbsr.study.freshness import is_import_stale
+from csbsr.study.freshness import is_stale
 from csbsr.study.results import KEYS, find_results, read_result
 
 NAME = "crackformer"  # the released network with the fewest weights
@@ -238,7 +238,7 @@ def test_a_full_disk_leaves_nothing(
     def full(handle: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("csbsr.model_file.os.fsync", full)
+    monkeypatch.setattr("csbsr.files.os.fsync", full)
     line = refused(tmp_path / "published.pth", tmp_path / "ours.safetensors", capsys)
     assert "No space left" in line
     assert "ours.safetensors" in line
@@ -327,7 +327,9 @@ def test_super_resolution_alone_is_neither_evaluated_nor_segmented_with(
 
 def test_evaluate_fills_the_authors_line(cracks: Path, tmp_path: Path, capsys) -> None:
     results = tmp_path / "results"
-    path = published(tmp_path / "pspnet.safetensors", "pspnet", Architecture(None, PSPNET))
+    path = published(
+        tmp_path / "pspnet.safetensors", "pspnet", Architecture(None, PSPNET, reads="hr")
+    )
     arguments = ["evaluate", str(path), "--data", str(cracks), "--results", str(results)]
     for more, message in (
         ([], "give --experiment; choose hr-pspnet"),
@@ -353,10 +355,10 @@ def test_evaluate_fills_the_authors_line(cracks: Path, tmp_path: Path, capsys) -
     assert "2 test images" in card["note"]
     assert set(find_results(results, "authors")) == {"hr-pspnet"}
     result = read_result(path)
-    assert not is_import_stale(result)
+    assert not is_stale(result)
     card["weights_hash"] = "0" * 64
     path.write_text(json.dumps(content))
-    assert is_import_stale(read_result(path))
+    assert is_stale(read_result(path))
 
 
 def test_evaluate_beside_the_tables(

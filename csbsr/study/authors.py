@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from csbsr.files import locked, write_json
 from csbsr.model_file import SUFFIX, LoadedModel, save_model
 from csbsr.networks import released, released_sr
 from csbsr.networks.architecture import Architecture
@@ -14,11 +15,10 @@ from csbsr.networks.dsrl import DSRL
 from csbsr.networks.joint import DSRLJoint, Joint
 from csbsr.protocol import RELEASED
 from csbsr.study.experiments import Experiment, experiment, experiments
-from csbsr.study.freshness import import_fingerprint
+from csbsr.study.freshness import imported_fingerprint
 from csbsr.study.models import architecture_of
 from csbsr.study.profiles import load_profile
-from csbsr.study.results import require_writable, result_path, write_json
-from csbsr.study.sources import data_name
+from csbsr.study.results import require_writable, result_path
 from csbsr.study.trained import measure
 
 LICENCE = "the authors' terms, see https://github.com/Yuki-11/CSBSR; not covered by csbsr's licence"
@@ -124,15 +124,14 @@ EXPERIMENT_OF = {
 """Experiments whose place a whole released model takes by itself."""
 
 
-def _networks(architecture: Architecture) -> tuple[str | None, ...]:
+def _networks(architecture: Architecture) -> tuple[object, ...]:
     """Which networks a model is made of and how it uses them, whatever their sizes."""
     sr, segmentation, skip = architecture.sr, architecture.segmentation, architecture.blur_skip
-    names = (sr and sr.network, segmentation and segmentation.network)
     return (
-        *names,
-        *(skip and (skip.sft, skip.shuffled) or ()),
-        architecture.reads,
-        architecture.kernel_source,
+        sr and sr.network,
+        segmentation and segmentation.network,
+        skip and (skip.sft, skip.shuffled),
+        (architecture.reads, architecture.kernel_source),
     )
 
 
@@ -178,14 +177,15 @@ def evaluate_in_place(
     content = measure(model, data=data, protocol_name=protocol_name, device=device, limit=limit)
     card = content["run_card"]
     protocol = load_profile("paper").protocol(content["protocol"])
-    facts = (model.released, model.sha256, row.id, protocol, card["data_hash"])
+    facts = (model.released, model.sha256, row.id, protocol, card["data"], card["data_hash"])
     card |= {
         "profile": "authors",
         "weights": model.released,
         "weights_hash": model.sha256,
-        "fingerprint": import_fingerprint(*facts),
+        "fingerprint": imported_fingerprint(*facts),
     }
     content |= {"experiment": row.id, "profile": "authors"}
-    path = result_path(results, "authors", data_name(data), row.id, content["seed"])
-    write_json(path, content)
+    path = result_path(results, "authors", card["data"], protocol.name, row.id, content["seed"])
+    with locked(path.with_name(f".{path.name}.lock"), row.id):
+        write_json(path, content)
     return path

@@ -7,7 +7,6 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from csbsr.evaluation import evaluate
 from csbsr.model_file import (
     FILE_NAME,
     SUFFIX,
@@ -21,9 +20,11 @@ from csbsr.protocol import Protocol
 from csbsr.study.experiments import Experiment, experiment
 from csbsr.study.models import architecture_of
 from csbsr.study.profiles import Profile, load_profile
-from csbsr.study.provenance import digest, run_card
-from csbsr.study.results import content_of
-from csbsr.study.sources import check, data_name, open_test
+from csbsr.study.provenance import run_card
+from csbsr.study.recipe import options
+from csbsr.study.record import measurements
+from csbsr.study.results import SCHEMA
+from csbsr.study.sources import check, data_name, hash_of, open_test
 
 
 def keep_model(
@@ -39,7 +40,7 @@ def keep_model(
     Returns what the result's run card says of it: the file below the folder of runs, and its
     SHA-256.
     """
-    card, metrics = content["run_card"], content["metrics"]
+    card = content["run_card"]
     data = str(card["data"])
     sha256 = save_model(
         folder / FILE_NAME,
@@ -47,11 +48,19 @@ def keep_model(
         architecture=architecture_of(row, profile, protocol),
         protocol=protocol,
         run_card={"experiment": row.id, **card},
-        threshold=Threshold(metrics["IoU_max_threshold"], chosen_on=f"test images of {data}"),
+        threshold=_threshold(content["metrics"]),
         licence="MIT" if data == "synthetic" else f"MIT; the terms of the images '{data}' apply",
     )
     # <profile>/<data>/seed<n>/<step>/model.safetensors
     return {"file": "/".join((*folder.parts[-4:], FILE_NAME)), "sha256": sha256}
+
+
+def _threshold(metrics: Mapping[str, float | None]) -> Threshold:
+    """The threshold chosen on validation images; where there were none, on the test images."""
+    chosen = metrics.get("validation_threshold")
+    if chosen is not None:
+        return Threshold(chosen, "validation")
+    return Threshold(metrics["IoU_max_threshold"], "test")
 
 
 def find_model(name: str, runs: Path, profile: str | None = None, seed: int | None = None) -> Path:
@@ -111,39 +120,41 @@ def measure(
     card = model.run_card
     if model.architecture.segmentation is None:
         raise ValueError(f"'{model.released}' super-resolves only; evaluate a model that segments")
+    if limit < 0:
+        raise ValueError(f"limit {limit} is negative; give a number of images, or 0 for all")
     profile = load_profile(str(card.get("profile", "paper")))
     protocol = profile.protocol(protocol_name) if protocol_name else model.protocol
     source = open_test(data, profile, limit)
     check(source)
-    started = time.perf_counter()
-    evaluation = evaluate(
-        model.module.to(device),
-        source,
-        protocol,
-        kernel_seed=profile.kernel_seed,
-        device=device,
-        batch=4 if model.experiment else 2,  # published models are of full size
-    )
+    wall, cpu = time.perf_counter(), time.process_time()
+    batch = 4 if model.experiment else 2  # published models are of full size
+    chosen = model.threshold
+    threshold = chosen.value if chosen and chosen.chosen_on == "validation" else None
+    module = model.module.to(device)
+    measured = measurements(module, source, profile, protocol, device, batch, threshold)
     seed = card.get("seed", 0)
-    measured = run_card(
+    evaluated = run_card(
         profile=profile.name,
         protocol=protocol.name,
         seed=seed,
         data=data_name(data),
-        data_hash=digest(source.fingerprint()),
-        seconds=time.perf_counter() - started,
+        data_hash=hash_of([source]),
+        seconds=time.perf_counter() - wall,
         device=str(device),
+        cpu_seconds=time.process_time() - cpu,
     )
     kind = "Trained" if model.experiment else "Published"
-    return content_of(
-        evaluation,
-        experiment=model.experiment or model.released,
-        profile=profile.name,
-        protocol=protocol.name,
-        seed=seed,
-        run_card=measured
+    return {
+        "schema": SCHEMA,
+        "experiment": model.experiment or model.released,
+        "profile": profile.name,
+        "protocol": protocol.name,
+        "seed": seed,
+        **measured,
+        "run_card": evaluated
         | {
             "model": {"sha256": model.sha256, "run_card": card},
+            "protocol_options": options(protocol),
             "note": f"{kind} weights, evaluated here on {len(source.names)} test images.",
         },
-    )
+    }

@@ -4,7 +4,9 @@ import html
 from collections.abc import Mapping, Sequence
 
 from csbsr.study.experiments import experiment
-from csbsr.study.results import ResultFile, find_results
+from csbsr.study.freshness import find_fresh
+from csbsr.study.pairs import pairs_of
+from csbsr.study.results import ResultFile
 from csbsr_book.chapters.curves import (
     CURVES,
     PANELS,
@@ -18,7 +20,6 @@ from csbsr_book.chapters.tables import (
     Results,
     measured,
     pair_table_html,
-    paired_runs,
     paper_table_html,
     shown_value,
     smoke_table_html,
@@ -44,7 +45,10 @@ class Comparison:
         names = list(dict.fromkeys([*experiments_of(number), *extra]))
         self.run: Results = chapter.measure(names)
         self.real: Results = chapter.measured() if chapter.smoke else self.run
-        self.authors = find_results(chapter.results_folder, "authors")
+        data = next((r.card["data"] for runs in self.real.values() for r in runs), None)
+        self.authors: Results = {}
+        if data:  # whatever weights are compared with, it is on the same images
+            self.authors = find_fresh(chapter.results_folder, "authors", data).fresh
 
     def table(self) -> None:
         """Show the table with three voices per cell, and the smoke values folded away."""
@@ -75,11 +79,11 @@ class Comparison:
     def pairs(self, *more: str) -> None:
         """Show the rows of the table, and `more`, against their baselines, seed by seed."""
         names = list(dict.fromkeys([*experiments_of(self.number), *more]))
-        found = paired_runs(self.real, names)
+        found = pairs_of(self.real, names)
         self.chapter.html(
             pair_table_html(found),
             label=f"pairs-{ROMAN[self.number]}",
-            results=_of(found, list(found)),
+            results=_of(self.real, list(found)),
         )
 
     def curves(self, metric: str, label: str) -> None:

@@ -17,8 +17,7 @@ from csbsr.study.robustness import (
     PICTURE,
     PICTURED,
     chosen_walls,
-    find_robustness,
-    is_robustness_stale,
+    find_fresh_robustness,
     measured_walls,
     read_robustness,
     run_robustness,
@@ -60,13 +59,14 @@ class Robustness:
         )
         run = run_robustness(self.request)
         if chapter.smoke:
-            found = find_robustness(chapter.results_folder, ("paper", "quick"))
+            found = find_fresh_robustness(chapter.results_folder, ("paper", "quick"))
         else:
-            found = find_robustness(
-                chapter.results_folder, (self.request.profile,), data_name(self.request.data)
-            )
-        self.smoke = chapter.smoke and not found
-        self.files: Sequence[Path] = found or [run]
+            place = (self.request.profile,), data_name(self.request.data), chapter.protocol.name
+            found = find_fresh_robustness(chapter.results_folder, *place)
+        self.fresh = found.fresh.get("robustness", [])
+        self.stale = found.stale.get("robustness", [])
+        self.smoke = chapter.smoke and not self.fresh
+        self.files: Sequence[Path] = [r.path for r in self.fresh] or [run]
         self.contents = [read_robustness(path) for path in self.files]
         self.run = read_robustness(run)
         self.profile = load_profile(self.contents[0]["profile"])
@@ -81,7 +81,7 @@ class Robustness:
 
     def tables(self) -> str:
         """IoU, HD95 and AIU under every condition, as HTML."""
-        note = stale_note(not self.smoke and any(map(is_robustness_stale, self.contents)))
+        note = stale_note(bool(self.stale))
         text = note + robustness_tables(self.contents, self.smoke)
         if self.chapter.smoke and not self.smoke:
             text += robustness_tables([self.run], True)

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from statistics import mean, stdev
 
 from csbsr.study.experiments import experiment
-from csbsr.study.freshness import is_stale
-from csbsr.study.results import ResultFile, find_results
+from csbsr.study.freshness import find_fresh, is_stale
+from csbsr.study.pairs import Pairs
+from csbsr.study.profiles import load_profile
+from csbsr.study.results import ResultFile
 from csbsr.study.run import Request, run_experiments
 from csbsr.study.sources import data_name
 from csbsr_book.paper.printed import METRICS, Row, Table, experiments_of, load_table
@@ -178,8 +180,9 @@ def text_table(number: str, request: Request) -> str:
     names = experiments_of(number)
     run_experiments(names, request)
     name = data_name(request.data)
-    ours = find_results(request.results, request.profile, name)
-    authors = find_results(request.results, "authors")
+    protocol = load_profile(request.profile).protocol(request.protocol).name
+    found = find_fresh(request.results, request.profile, name, protocol)
+    ours, authors = found.fresh, find_fresh(request.results, "authors", name).fresh
     lines = [f"Table {number}. {table.title}", f"profile {request.profile}, data {name}"]
     if request.profile == "smoke":
         lines.append("SMOKE RUN: the numbers below prove that the code runs; they are not results")
@@ -201,22 +204,13 @@ def text_table(number: str, request: Request) -> str:
 NOTHING = "<p>No experiment here was run together with its baseline.</p>"
 
 
-def paired_runs(
-    runs: Mapping[str, Sequence[ResultFile]], names: Sequence[str]
-) -> dict[str, list[ResultFile]]:
-    """Results that carry a paired test, by experiment."""
-    found = {n: [r for r in runs.get(n, ()) if r.metrics.get("paired")] for n in names}
-    return {name: results for name, results in found.items() if results}
-
-
-def pair_table_html(found: Mapping[str, Sequence[ResultFile]]) -> str:
+def pair_table_html(found: Pairs) -> str:
     """HTML: difference in IoU per seed with its interval over images, and the mean over seeds."""
     if not found:
         return NOTHING
-    seeds = sorted({result.seed for results in found.values() for result in results})
+    seeds = sorted({seed for tests in found.values() for seed in tests})
     rows = []
-    for name, results in found.items():
-        tests = {result.seed: result.metrics["paired"] for result in results}
+    for name, tests in found.items():
         against = next(iter(tests.values()))["against"]
         differences = [test["IoU_difference"] for test in tests.values()]
         cells = [_seed_cell(tests.get(seed)) for seed in seeds]

@@ -11,10 +11,11 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from csbsr.protocol import REPRODUCTION, Protocol
+from csbsr.study.freshness import find_fresh
 from csbsr.study.profiles import Profile, load_profile
 from csbsr.study.provenance import repository_root, run_card
-from csbsr.study.results import ResultFile, find_results
-from csbsr.study.run import Request, run_experiments
+from csbsr.study.results import ResultFile
+from csbsr.study.run import Request, pick_device, run_experiments
 from csbsr.study.sources import data_name, hash_of, open_data
 from csbsr_book.site.display import Origin, figure_html, run_card_html
 from csbsr_book.site.exhibit import Exhibit, Picture, figure_values, is_building, slug, table_values
@@ -69,6 +70,7 @@ class Chapter:
         self.started = self.shown = time.perf_counter()
         self.labels: dict[str, int] = {}
         self.data_hash: str | None = None
+        self.device = "cpu"  # until something is trained
         plt.rcParams.update(STYLE)
         plt.close("all")
         if not is_building():
@@ -89,17 +91,22 @@ class Chapter:
             protocol=self.protocol.name,
         )
         run_experiments(names, request, quiet=True)
-        found = find_results(self.results_folder, self.profile.name, data_name(self.data))
+        self.device = str(pick_device("auto"))
+        found = self._fresh()
         return {name: found.get(name, []) for name in names}
 
     def measured(self) -> dict[str, list[ResultFile]]:
         """Every real result there is: of this profile, or when it is `smoke` of a larger one."""
         if not self.smoke:
-            return find_results(self.results_folder, self.profile.name, data_name(self.data))
+            return self._fresh()
         for profile in ("paper", "quick"):
-            if found := find_results(self.results_folder, profile):
+            if found := find_fresh(self.results_folder, profile).fresh:
                 return found
         return {}
+
+    def _fresh(self) -> dict[str, list[ResultFile]]:
+        place = (self.profile.name, data_name(self.data), self.protocol.name)
+        return find_fresh(self.results_folder, *place).fresh
 
     def show(
         self,
@@ -170,7 +177,7 @@ class Chapter:
             data=data_name(self.data),
             data_hash=self.data_hash,
             seconds=seconds,
-            device="cpu",
+            device=self.device,
         )
 
     def source(self, function: Callable[..., object]) -> None:

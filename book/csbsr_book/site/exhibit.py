@@ -182,7 +182,7 @@ def result_link(result: ResultFile) -> str:
 def place_of(result: ResultFile) -> tuple[str, ...]:
     """Folders and file name of a result below `results/`."""
     parts = result.path.parts
-    return parts[-4:] if parts[-2] == "robustness" else parts[-3:]
+    return parts[-5:] if parts[-2] == "robustness" else parts[-4:]
 
 
 class Picture(NamedTuple):
