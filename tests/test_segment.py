@@ -43,7 +43,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
         architecture=DARK,
         protocol=RELEASED,
         run_card={"experiment": "darkness", "seed": 0},
-        threshold=Threshold(0.6, "nothing"),
+        threshold=Threshold(0.6, "test"),
         licence="MIT",
     )
     return path
@@ -249,7 +249,7 @@ def test_kill_leaves_no_half_file_and_resume_works(weights, tmp_path) -> None:
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    for path in out.glob("*.png"):
+    for path in out.glob("wall-*.png"):
         Image.open(path).load()
     assert subprocess.run([*command, "--resume"], capture_output=True, check=False).returncode == 0
     assert not list(out.glob(".csbsr-*"))
