@@ -6,7 +6,7 @@ import pytest
 from result_files import put_result
 
 from csbsr.study.freshness import find_fresh
-from csbsr.study.pairs import pairs_of, paired_with
+from csbsr.study.pairs import paired_with, pairs_of
 from csbsr.study.results import read_result
 from csbsr_book.chapters.tables import NOTHING, pair_table_html
 from csbsr_book.site.exhibit import table_values

@@ -306,7 +306,7 @@ def test_options_and_natural_images_are_not_mixed_in_results(tmp_path: Path) -> 
     put_result(tmp_path, "kbpn+pspnet", **given)
     assert prepare(replace(request, seed=1), names).plan.seed == 1
     with pytest.raises(ValueError, match="holds results of other options"):
-        prepare(replace(request, precision="fp32"), names)
+        prepare(replace(request, precision="bf16"), names)
     natural = tmp_path / "DIV2K"
     natural.mkdir()
     Image.fromarray(np.zeros((256, 256, 3), np.uint8)).save(natural / "0.png")

@@ -12,7 +12,7 @@ from types import ModuleType
 from csbsr.study.provenance import PACKAGE
 
 LAYERS: Mapping[str, tuple[str, ...]] = {
-    "ground": ("protocol", "degradation", "realistic", "metrics", "networks"),
+    "ground": ("protocol", "files", "degradation", "realistic", "metrics", "networks"),
     "data and losses": ("data", "losses"),
     "training and use": ("training", "evaluation", "inference"),
     "study": ("study",),
