@@ -13,8 +13,20 @@ def _common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--profile", default="smoke", help="smoke, quick or paper")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--data", help="folder in the Khanhha layout, or 'synthetic' ($CSBSR_DATA)")
+    parser.add_argument("--mask-values", help="what is crack in masks: crack=255, any>0, inverted")
     parser.add_argument("--results", type=Path, help="folder of result files (default: results)")
     parser.add_argument("--protocol", default="reproduction", help=PROTOCOLS)
+
+
+PICTURES = ("mask", "overlay", "sr", "prob", "kernel")
+MODEL = "a .safetensors file, the folder of a finished run, or an experiment's id"
+
+
+def _which(parser: argparse.ArgumentParser) -> None:
+    """Which model, where the id of an experiment leaves it open."""
+    parser.add_argument("--profile", help="profile in which the experiment was run")
+    parser.add_argument("--seed", type=int, help="seed with which the experiment was run")
+    parser.add_argument("--runs", type=Path, help="folder of runs (default: runs)")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -60,25 +72,48 @@ def build_parser() -> argparse.ArgumentParser:
 
     weights = commands.add_parser("weights", help="convert published checkpoints")
     kinds = weights.add_subparsers(dest="action", required=True, metavar="ACTION")
-    convert = kinds.add_parser("import", help="convert a published checkpoint into ours")
+    convert = kinds.add_parser("import", help="convert a published checkpoint into a model file")
     convert.add_argument("file", type=Path)
-    convert.add_argument("output", type=Path)
+    convert.add_argument("output", type=Path, help="the .safetensors file to write")
     convert.add_argument("--as", dest="name", required=True, help="name of the released network")
 
-    evaluate = commands.add_parser("evaluate", help="evaluate imported weights on a data set")
-    evaluate.add_argument("weights", type=Path)
-    evaluate.add_argument("--experiment", help="whose place in the tables it takes")
+    evaluate = commands.add_parser("evaluate", help="evaluate a model on a data set")
+    evaluate.add_argument("weights", help=MODEL)
+    _which(evaluate)
+    evaluate.add_argument("--experiment", help="whose place in the tables published weights take")
+    evaluate.add_argument("--output", type=Path, help="JSON file to write, instead of the tables")
     evaluate.add_argument("--data", help="folder in the Khanhha layout, or 'synthetic'")
     evaluate.add_argument("--results", type=Path)
-    evaluate.add_argument("--protocol", default="released", help=PROTOCOLS)
+    evaluate.add_argument("--protocol", help=f"{PROTOCOLS} (default: the model's own)")
     evaluate.add_argument("--device", default="auto")
     evaluate.add_argument("--limit", type=int, default=0, help="only so many test images")
 
     segment = commands.add_parser("segment", help="find cracks in photographs of any size")
-    segment.add_argument("images", nargs="+", type=Path)
-    segment.add_argument("--weights", type=Path, required=True)
-    segment.add_argument("--output", type=Path, default=Path("segmented"))
-    segment.add_argument("--threshold", type=float, default=0.5)
+    segment.add_argument("images", nargs="+", help="files, folders or patterns such as '*.jpg'")
+    segment.add_argument("--weights", required=True, help=MODEL)
+    _which(segment)
+    segment.add_argument("--output", type=Path, default=Path("segmented"), help="folder")
+    segment.add_argument("--threshold", type=float, help="in 0..1 (default: the model's own)")
+    segment.add_argument("--recursive", action="store_true", help="look into folders of folders")
+    segment.add_argument("--overwrite", action="store_true", help="replace files that are there")
+    segment.add_argument("--resume", action="store_true", help="go on where it was stopped")
+    segment.add_argument("--hr", action="store_true", help="photographs need no super-resolution")
+    segment.add_argument(
+        "--save",
+        nargs="+",
+        default=PICTURES,
+        choices=PICTURES,
+        metavar="WHAT",
+        help=f"which pictures: {', '.join(PICTURES)} (default: all)",
+    )
+    segment.add_argument(
+        "--prob",
+        choices=("8", "16", "float"),
+        default="8",
+        help="probability as PNG of 8 or 16 bit, or as float TIFF",
+    )
+    segment.add_argument("--pixel-size", type=float, help="mm per pixel of the photograph")
+    segment.add_argument("--tile", type=int, help="side of a tile (default: by the model)")
     segment.add_argument("--device", default="auto")
     return parser
 

@@ -4,11 +4,16 @@ import argparse
 import sys
 from pathlib import Path
 
+from csbsr.files import write_json
+from csbsr.model_file import LoadedModel, load_model
+from csbsr.photographs import find_photographs
+from csbsr.segment import SegmentOptions, segment_files
 from csbsr.study.experiments import experiments
 from csbsr.study.profiles import NAMES, load_profile
 from csbsr.study.provenance import repository_root
 from csbsr.study.run import Request, default_data, pick_device, run_experiments
 from csbsr.study.steps import cost
+from csbsr.study.trained import find_model, measure
 from csbsr.training.distributed import process_group
 
 
@@ -23,6 +28,7 @@ def _request(arguments: argparse.Namespace) -> Request:
         seed=arguments.seed,
         results=_results(arguments),
         protocol=arguments.protocol,
+        mask_values=arguments.mask_values,
     )
 
 
@@ -32,9 +38,10 @@ def _overview() -> int:
         profile = load_profile(name)
         print(f"  {name:<8}{profile.note}\n          {profile.cost}")
     quick = load_profile("quick")
+    protocol = quick.protocol("reproduction")
     print("\nExperiments (cost at quick):")
     for row in experiments():
-        print(f"  {row.id:<40}{row.title:<44}{cost(quick, row, quick.protocol('reproduction'))}")
+        print(f"  {row.id:<40}{row.title:<44}{cost(quick, row, protocol)}")
     return 0
 
 
@@ -43,11 +50,11 @@ def run(arguments: argparse.Namespace) -> int:
     if not arguments.experiment:
         return _overview()
     base = _request(arguments)
-    with process_group(str(pick_device(arguments.device))):
+    with process_group(str(pick_device(arguments.device))) as (_, device):
         request = Request(
             **vars(base)
             | {
-                "device": arguments.device,
+                "device": str(device),
                 "natural": arguments.natural or base.natural,
                 "runs": arguments.runs,
                 "workers": arguments.workers,
@@ -95,16 +102,15 @@ def figure(arguments: argparse.Namespace) -> int:
 
 def claims(arguments: argparse.Namespace) -> int:
     """`csbsr claims`: verdicts on every claim, from the paper and from results."""
-    from csbsr_book.paper.claims import claims_text
+    from csbsr_book.paper.checks import collect_results
+    from csbsr_book.paper.claims import claims_text, update_ledger
 
+    results = collect_results(_results(arguments))
     if arguments.update:
-        from csbsr_book.paper.checks import collect_results
-        from csbsr_book.paper.claims import update_ledger
-
-        changed = update_ledger(collect_results(_results(arguments)))
+        changed = update_ledger(results)
         print(f"{len(changed)} verdicts changed: {', '.join(changed) or 'none'}")
         return 0
-    print(claims_text(_results(arguments)))
+    print(claims_text(results))
     return 0
 
 
@@ -122,40 +128,74 @@ def results(arguments: argparse.Namespace) -> int:
 
 
 def import_weights(arguments: argparse.Namespace) -> int:
-    """`csbsr weights import`: a published checkpoint becomes one of ours."""
+    """`csbsr weights import`: a published checkpoint becomes a model file."""
     from csbsr.study.authors import import_checkpoint
 
     print(import_checkpoint(arguments.file, arguments.name, arguments.output))
     return 0
 
 
-def evaluate_weights(arguments: argparse.Namespace) -> int:
-    """`csbsr evaluate`: imported weights in an experiment's place."""
-    from csbsr.study.authors import evaluate_checkpoint
+def _model(arguments: argparse.Namespace) -> LoadedModel:
+    runs = arguments.runs or repository_root() / "runs"
+    return load_model(find_model(arguments.weights, runs, arguments.profile, arguments.seed))
 
-    path = evaluate_checkpoint(
-        arguments.weights,
-        experiment_name=arguments.experiment,
-        data=arguments.data or default_data(),
-        results=_results(arguments),
-        protocol_name=arguments.protocol,
-        device_name=arguments.device,
-        limit=arguments.limit,
-    )
-    print(path)
+
+def evaluate_weights(arguments: argparse.Namespace) -> int:
+    """`csbsr evaluate`: a model's numbers; published weights take an experiment's place."""
+    from csbsr.study.authors import evaluate_in_place
+
+    if arguments.output and arguments.output.exists():
+        raise ValueError(f"output {arguments.output} is there already; give another name")
+    model = _model(arguments)
+    how = {
+        "data": arguments.data or default_data(),
+        "protocol_name": arguments.protocol,
+        "device": pick_device(arguments.device),
+        "limit": arguments.limit,
+    }
+    in_place = model.released and not arguments.output
+    if arguments.experiment and not in_place:
+        raise ValueError("--experiment gives published weights a place in the tables; leave it out")
+    if in_place:
+        place = arguments.experiment
+        print(evaluate_in_place(model, experiment_name=place, results=_results(arguments), **how))
+        return 0
+    content = measure(model, **how)
+    if arguments.output:
+        write_json(arguments.output, content)
+        print(arguments.output)
+        return 0
+    for name, value in content["metrics"].items():
+        if isinstance(value, float):
+            print(f"{name:<22}{value:.7g}")
     return 0
 
 
 def segment(arguments: argparse.Namespace) -> int:
-    """`csbsr segment`: crack masks of photographs."""
-    from csbsr.study.authors import segment_files
-
-    for path in segment_files(
-        arguments.images,
-        arguments.weights,
-        arguments.output,
-        arguments.threshold,
-        arguments.device,
-    ):
-        print(path)
-    return 0
+    """`csbsr segment`: crack masks of photographs; 1 when some of several could not be done."""
+    options = SegmentOptions(
+        output=arguments.output,
+        threshold=arguments.threshold,
+        pictures=tuple(arguments.save),
+        prob=arguments.prob,
+        overwrite=arguments.overwrite,
+        resume=arguments.resume,
+        hr=arguments.hr,
+        tile=arguments.tile,
+        pixel_size=arguments.pixel_size,
+    )
+    photographs = find_photographs(arguments.images, arguments.recursive, arguments.output)
+    model = _model(arguments)
+    try:
+        report = segment_files(
+            photographs, model, options, pick_device(arguments.device), say=_note
+        )
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("stopped; the same command with --resume goes on") from None
+    for path in report.masks:
+        print(str(path).encode(errors="backslashreplace").decode())
+    if report.failures:
+        _note(f"{len(report.failures)} of {len(photographs)} photographs failed:")
+        for path, reason in report.failures:
+            _note(f"  {path}: {reason.removeprefix(str(path)).lstrip(': ')}")
+    return 1 if report.failures else 0

@@ -31,7 +31,8 @@ from csbsr_book.chapters.network_tables import (
     measured_seconds,
     shape_table,
 )
-from csbsr_book.chapters.networks import Layout, Node, draw
+from csbsr_book.chapters.networks import Layout, Node, chain, draw
+from csbsr_book.paper.claims import verdicts_on_results
 from csbsr_book.paper.printed import load_parameters, load_table
 from csbsr_book.site.drawing import SMALL
 
@@ -101,7 +102,7 @@ def test_the_pictures_in_the_diagrams_are_degraded_by_eq_1():
 
 def test_an_edge_to_an_unknown_node_is_an_error():
     with pytest.raises(KeyError, match="nowhere"):
-        draw(Layout(("one",), {"a": Node(1, 0, "a")}, ("a>nowhere",)))
+        draw(Layout(("one",), {"a": Node(1, 0, "a")}, chain("a", "nowhere")))
 
 
 class Tiny(nn.Module):
@@ -213,7 +214,7 @@ def test_hyperparameters_come_from_their_files():
 
 
 def test_every_part_of_the_paper_has_verdicts():
-    table = summary_tables.verdicts_by_part({})
+    table = summary_tables.verdicts_by_part(verdicts_on_results({}))
     assert table.count('scope="row"') == len(summary_tables.PARTS)
     assert "not run<br>(printed)" not in table
     assert "not run<br>(ours)" in table

@@ -15,9 +15,10 @@ from matplotlib import pyplot as plt
 from csbsr.study.results import ResultFile
 from csbsr_book.chapters.tables import paper_table_html
 from csbsr_book.site import chapter as chapters
-from csbsr_book.site.build import BookRequest, execute
+from csbsr_book.site.build import BookRequest
 from csbsr_book.site.chapter import Chapter
 from csbsr_book.site.display import table_html
+from csbsr_book.site.execute import execute
 from csbsr_book.site.exhibit import (
     FOLDER_VARIABLE,
     figure_values,
@@ -226,7 +227,7 @@ class Links(HTMLParser):
 def test_a_built_chapter_links_to_what_the_build_stages(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from csbsr_book.site.build import run_notebooks, stage
+    from csbsr_book.site.build import gather_pages, run_notebooks
 
     request = BookRequest(tmp_path)
     (tmp_path / "notebooks").mkdir()
@@ -241,7 +242,7 @@ def test_a_built_chapter_links_to_what_the_build_stages(
     notebook = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel})
     nbformat.write(notebook, tmp_path / "notebooks" / "01-x.ipynb")
     run_notebooks(request, lambda line: None)
-    stage(request)
+    gather_pages(request)
     executed = nbformat.read(request.staging / "notebooks" / "01-x.ipynb", 4)
     outputs = [o.data["text/html"] for o in executed.cells[-1].outputs]
     links = [link for text in outputs for link in Links(text).found]
@@ -251,7 +252,7 @@ def test_a_built_chapter_links_to_what_the_build_stages(
         assert json.loads(target.read_text())["run_card"]["profile"] == "smoke"
     assert FOLDER_VARIABLE not in os.environ
     alone = tmp_path / "alone" / "01-x.ipynb"
-    execute(tmp_path / "notebooks" / "01-x.ipynb", alone, request)
+    execute(tmp_path / "notebooks" / "01-x.ipynb", alone, request.parameters)
     table = nbformat.read(alone, 4).cells[-1].outputs[1].data["text/html"]
     assert embedded(table)["label"] == "table-1"
 

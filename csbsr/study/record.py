@@ -8,9 +8,16 @@ from numpy.typing import NDArray
 from torch import nn
 
 from csbsr.data.stream import CrackSource
-from csbsr.evaluation import CENTRELINE_THRESHOLDS, Evaluation, evaluate
+from csbsr.evaluation import CENTRELINE_THRESHOLDS, Evaluation, best_threshold, evaluate
 from csbsr.metrics import bootstrap_mean, bootstrap_summary, summarise
 from csbsr.protocol import Protocol
+from csbsr.study.breakdown import (
+    at_threshold,
+    by_source,
+    by_width,
+    false_alarm_curve,
+    threshold_index,
+)
 from csbsr.study.profiles import Profile
 
 
@@ -21,12 +28,28 @@ def measurements(
     protocol: Protocol,
     device: torch.device,
     batch: int = 4,
+    validation_threshold: float | None = None,
 ) -> dict[str, object]:
-    """Evaluate a model with the profile's test kernels and return all that is recorded of it."""
-    return recorded(
-        evaluate(
-            model, source, protocol, kernel_seed=profile.kernel_seed, device=device, batch=batch
-        )
+    """Evaluate a model with the profile's test kernels and return all that is recorded of it.
+
+    validation_threshold: as `threshold_of` chose it, None where there are no validation images.
+    """
+    evaluation = evaluate(
+        model, source, protocol, kernel_seed=profile.kernel_seed, device=device, batch=batch
+    )
+    return recorded(evaluation, validation_threshold)
+
+
+def threshold_of(
+    model: nn.Module,
+    validation: CrackSource,
+    profile: Profile,
+    protocol: Protocol,
+    device: torch.device,
+) -> float | None:
+    """Choose the threshold on validation images with the profile's test kernels."""
+    return best_threshold(
+        model, validation, protocol, kernel_seed=profile.kernel_seed, device=device
     )
 
 
@@ -86,14 +109,19 @@ def intervals_of(evaluation: Evaluation) -> dict[str, list[float]]:
     return result
 
 
-def recorded(evaluation: Evaluation) -> dict[str, object]:
-    """The parts `metrics`, `curves` and `images`; every metric follows from the images."""
+def recorded(
+    evaluation: Evaluation, validation_threshold: float | None = None
+) -> dict[str, object]:
+    """The parts `metrics`, `curves`, `images`, `sources` and `widths` of a result file."""
 
     def column(values: NDArray[np.float64] | None) -> list[float] | None:
         return None if values is None else rounded(values.tolist())
 
     metrics: dict[str, object] = dict(metrics_of(evaluation))
     metrics["intervals"] = intervals_of(evaluation)
+    index = threshold_index(evaluation, validation_threshold)
+    metrics |= at_threshold(evaluation, index, validation_threshold)
+    false_alarms = false_alarm_curve(evaluation)
     precision, recall = evaluation.precision.mean(0), evaluation.recall.mean(0)
     f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
     return {
@@ -109,7 +137,12 @@ def recorded(evaluation: Evaluation) -> dict[str, object]:
             "f1": rounded(f1.tolist()),
             "centreline_thresholds": CENTRELINE_THRESHOLDS.tolist(),
             "centreline_IoU": _curve(evaluation.centreline),
+            **(
+                {} if false_alarms is None else {"false_alarm_area": rounded(false_alarms.tolist())}
+            ),
         },
+        "sources": by_source(evaluation, index),
+        "widths": by_width(evaluation, index),
         "images": {
             "names": evaluation.names,
             "crack_share": rounded(evaluation.crack_share.tolist()),

@@ -168,7 +168,17 @@ ROWS = ("IoU", "HD95", "HD50")
 """Values per image and threshold."""
 COLUMNS = ("crack_share", "PSNR", "SSIM", "kernel_PSNR")
 """Values per image."""
-SHARES = ("IoU", "AIU", "clIoU", "centreline_", "precision", "recall", "f1", "crack_share")
+SHARES = (
+    "IoU",
+    "AIU",
+    "clIoU",
+    "centreline_",
+    "precision",
+    "recall",
+    "f1",
+    "crack_share",
+    "false_alarm",
+)
 CARD: Mapping[str, type | tuple[type, ...]] = {
     "profile": str,
     "protocol": str,
@@ -208,6 +218,7 @@ def _require(good: bool, what: str) -> None:
 
 def bounds(name: str) -> tuple[float, float]:
     """The range of a metric, curve or column by its name."""
+    name = name.removesuffix("_at_validation_threshold")
     if name.endswith(("threshold", "thresholds")) or name.startswith(SHARES):
         return 0.0, 1.0
     if name == "SSIM":

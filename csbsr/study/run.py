@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from csbsr.data.masks import WHITE_ON_BLACK, MaskRule
 from csbsr.files import locked, write_json
 from csbsr.protocol import REPRODUCTION, Protocol
 from csbsr.study.experiments import Experiment, experiment, with_ancestors
@@ -18,9 +19,9 @@ from csbsr.study.panels import save_panels
 from csbsr.study.profiles import Profile, load_profile
 from csbsr.study.provenance import commit, repository_root, run_card
 from csbsr.study.recipe import EMBEDDED, options
-from csbsr.study.record import measurements
+from csbsr.study.record import measurements, threshold_of
 from csbsr.study.results import SCHEMA, ResultFile, read_result, require_writable
-from csbsr.study.sources import Source, check, data_name, hash_of, natural_hash, open_data
+from csbsr.study.sources import Source, check_all, data_name, hash_of, natural_hash, open_data
 from csbsr.study.steps import Plan, trained
 from csbsr.study.trained import keep_model
 from csbsr.training.distributed import from_first, ranks
@@ -48,6 +49,8 @@ class Request:
     precision: str | None = None
     compile: bool = False
     tensorboard: bool = False
+    mask_values: str | None = None
+    """Which values of the masks are crack, as `MaskRule.parse` reads it; None: white on black."""
 
 
 @dataclass(frozen=True)
@@ -56,11 +59,14 @@ class Context:
 
     request: Request
     plan: Plan
+    validation: Source
     test: Source
     folder: Path
     """Where results of this profile, data set and protocol lie."""
     code: dict[str, object]
     """Commit of the moment the run began."""
+    notes: tuple[str, ...] = ()
+    """What is doubtful about the data, one line each."""
 
     @property
     def profile(self) -> Profile:
@@ -100,14 +106,15 @@ def prepare(request: Request, names: Sequence[str] = (), quiet: bool = True) -> 
     device = pick_device(request.device)
     require_writable(request.results)
     data = data_name(request.data)
-    train, test = open_data(request.data, profile, protocol)
+    rule = MaskRule.parse(request.mask_values) if request.mask_values else WHITE_ON_BLACK
+    train, validation, test = open_data(request.data, profile, protocol, rule)
     runs = request.runs or request.results.parent / "runs"
     plan = Plan(
         profile=profile,
         protocol=protocol,
         seed=request.seed,
         data=data,
-        data_hash=hash_of([train, test]),
+        data_hash=hash_of([train, validation, test]),
         natural_hash=EMBEDDED,
         pretrained=profile.pretrained if request.pretrained is None else request.pretrained,
         precision=request.precision or profile.precision,
@@ -126,11 +133,11 @@ def prepare(request: Request, names: Sequence[str] = (), quiet: bool = True) -> 
     folder = request.results / profile.name / data / protocol.name
     found = find_fresh(request.results, profile.name, data, protocol.name).fresh
     known = [result for runs in found.values() for result in runs]
+    notes: tuple[str, ...] = ()
     if all(result.card["data_hash"] != plan.data_hash for result in known):
-        check(train)
-        check(test)
+        notes = check_all(train, validation, test)
     _refuse_mixture(plan, known, folder, natural)
-    return Context(request, plan, test, folder, commit())
+    return Context(request, plan, validation, test, folder, commit(), notes)
 
 
 def _refuse_mixture(plan: Plan, known: Sequence[ResultFile], folder: Path, natural: bool) -> None:
@@ -188,7 +195,9 @@ def run_experiment(row: Experiment, context: Context, say: Say) -> Path:
             return path
         wall, cpu = time.perf_counter(), time.process_time()
         model, steps, _ = trained(row, plan)
-        measured = measurements(model, context.test, plan.profile, plan.protocol, plan.device)
+        how = plan.profile, plan.protocol, plan.device
+        threshold = threshold_of(model, context.validation, *how)
+        measured = measurements(model, context.test, *how, validation_threshold=threshold)
         if place.writes:
             spent = time.perf_counter() - wall, time.process_time() - cpu
             card = card_of(context, key, *spent, natural=uses_natural(row, plan))
@@ -246,6 +255,8 @@ def run_experiments(
     """Run several experiments, parents first; those with a fresh result are passed over."""
     ordered = with_ancestors(list(names))
     context = prepare(request, ordered, quiet)
+    for note in context.notes:
+        say(f"note: {note}")
     paths = []
     started = time.perf_counter()
     for number, name in enumerate(ordered, start=1):

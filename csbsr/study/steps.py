@@ -16,12 +16,12 @@ from torch import nn
 from csbsr.data.natural import open_natural
 from csbsr.data.stream import CrackSource, CrackStream, NaturalStream
 from csbsr.degradation import constant_kernel
+from csbsr.model_file import with_weights
 from csbsr.networks.architecture import (
     Architecture,
     build_model,
     build_segmentation,
     join,
-    with_weights,
 )
 from csbsr.networks.joint import Joint
 from csbsr.protocol import Protocol

@@ -11,6 +11,9 @@ from types import ModuleType
 
 from csbsr.study.provenance import PACKAGE
 
+READS = ("csbsr/**/*.py",)
+"""Every module of the method is imported by name, for its docstrings."""
+
 LAYERS: Mapping[str, tuple[str, ...]] = {
     "ground": ("protocol", "files", "degradation", "realistic", "metrics", "networks"),
     "data and losses": ("data", "losses"),

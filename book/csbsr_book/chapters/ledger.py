@@ -6,23 +6,22 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 
 from csbsr.protocol import PRINTED, RELEASED
+from csbsr.study.contrasts import WORDS, Verdict, Word
 from csbsr.study.profiles import NAMES, Profile, load_profile
-from csbsr.study.verdicts import WORDS, Verdict
-from csbsr_book.paper.checks import seed_sd
+from csbsr.study.registered import PrimaryOutcome, registration
 from csbsr_book.paper.claims import (
     Claim,
-    Result,
     evaluate_on_paper,
-    evaluate_on_results,
     load_by_eye,
     load_claims,
 )
 from csbsr_book.paper.deviations import Deviation, load_deviations
 from csbsr_book.paper.inconsistencies import load_inconsistencies
-from csbsr_book.paper.printed import Value, load_parameters, read_toml
+from csbsr_book.paper.printed import Value, load_parameters
 from csbsr_book.site.display import table_html
 
-Results = Mapping[str, Sequence[Result]]
+Verdicts = Mapping[str, Verdict]
+"""Verdicts of our results by claim id, as `verdicts_on_results` gives them."""
 PARTS: Mapping[str, tuple[str, ...]] = {
     "data": ("data-",),
     "comparison": ("t2-",),
@@ -36,6 +35,8 @@ PARTS: Mapping[str, tuple[str, ...]] = {
     "percentile": ("p-",),
 }
 """Parts of the claims page, and how the ids of their claims begin."""
+PRINTED_WORDS: tuple[Word, ...] = ("holds", "does not hold", "undecided")
+"""Printed numbers are exact: none is too small, none has not been run."""
 SEVERITY_TITLES: Mapping[str, str] = {
     "numbers": "Text, marks and numbers",
     "equation": "Equations",
@@ -80,7 +81,7 @@ def compared(claim: Claim) -> str:
     return what or "computed on an example"
 
 
-def claims_table(claims: Sequence[Claim], results: Results) -> str:
+def claims_table(claims: Sequence[Claim], ours: Verdicts) -> str:
     """Return one table per statement, a row per claim made of it; ids are anchors.
 
     The caption holds quote, place and how words became numbers; the columns are what is compared,
@@ -92,7 +93,7 @@ def claims_table(claims: Sequence[Claim], results: Results) -> str:
             [
                 f'<span id="claim-{claim.id}">{html.escape(compared(claim))}</span>',
                 verdict_html(evaluate_on_paper(claim)),
-                verdict_html(evaluate_on_results(claim, results)),
+                verdict_html(ours[claim.id]),
             ]
             for claim in family
         ]
@@ -102,25 +103,36 @@ def claims_table(claims: Sequence[Claim], results: Results) -> str:
     return "\n".join(tables)
 
 
-def claims_summary(results: Results) -> str:
+def claims_summary(ours: Verdicts) -> str:
     """Return a table that counts the verdicts of all claims."""
     claims = load_claims()
     paper = Counter(evaluate_on_paper(c).verdict for c in claims)
-    ours = Counter(evaluate_on_results(c, results).verdict for c in claims)
-    rows = [[word, str(paper[word]), str(ours[word])] for word in WORDS]
+    counted = Counter(ours[c.id].verdict for c in claims)
+    rows = [[word, str(paper[word]), str(counted[word])] for word in WORDS]
     rows.append(["claims in all", str(len(claims)), str(len(claims))])
     header = ("Verdict", "Printed numbers", "Our results")
     return table_html(header, rows, caption="Verdicts on the paper's claims")
 
 
-def noise_note() -> str:
-    """Return the spread over seeds that one run is judged by, in a sentence."""
-    known = [f"{metric} {value:g}" for metric, value in seed_sd().items()]
-    source = read_toml("claims")["seed_sd"]["source"]
-    return (
-        f"<p>Documented spread of one run over seeds: {html.escape(', '.join(known))}. "
-        f"Source: {html.escape(source)}. It is a lower bound for other settings.</p>"
-    )
+def primary_table(outcomes: Mapping[str, PrimaryOutcome]) -> str:
+    """Return what was registered before it was run, and what came of it."""
+    rows = [
+        [
+            f"{html.escape(outcome.registered.question)}{_place(outcome.registered.id)}",
+            f"{outcome.registered.smallest:g} {outcome.registered.metric}"
+            f"{_place(outcome.registered.reason)}",
+            verdict_html(outcome.verdict),
+        ]
+        for outcome in outcomes.values()
+    ]
+    header = ("Question", "Matters from", "Verdict")
+    return table_html(header, rows, caption="Registered before it was run, and what came of it")
+
+
+def smallest_note() -> str:
+    """Return from which difference on each metric matters, in a sentence."""
+    known = [f"{name} {found.value:g}" for name, found in registration().smallest.items()]
+    return f"<p>A difference matters from: {html.escape(', '.join(known))}.</p>"
 
 
 def by_eye_table() -> str:
@@ -249,19 +261,16 @@ def protocol_table(names: Sequence[str]) -> str:
     return table_html(header, rows, caption="Where text and code of the setup differ")
 
 
-def verdicts_by_part(results: Mapping[str, Sequence[Result]]) -> str:
+def verdicts_by_part(ours: Verdicts) -> str:
     """HTML: for each part of the paper how many claims hold, by its numbers and by ours."""
     rows = []
     for part in PARTS:
         claims = claims_of(part)
         printed = Counter(evaluate_on_paper(claim).verdict for claim in claims)
-        ours = Counter(evaluate_on_results(claim, results).verdict for claim in claims)
-        cells = [str(count[word] or "–") for count in (printed, ours) for word in WORDS]
-        del cells[3]  # nothing printed is "not run"
+        counted = Counter(ours[claim.id].verdict for claim in claims)
+        cells = [str(printed[word] or "–") for word in PRINTED_WORDS]
+        cells += [str(counted[word] or "–") for word in WORDS]
         rows.append([part, str(len(claims)), *cells])
-    words = [word.replace("does not ", "does not<br>") for word in WORDS]
-    header = (
-        "Part", "Claims", *(f"{word}<br>(printed)" for word in words[:3]),
-        *(f"{word}<br>(ours)" for word in words),
-    )  # fmt: skip
+    words = [f"{word}<br>(printed)" for word in PRINTED_WORDS] + [f"{w}<br>(ours)" for w in WORDS]
+    header = ("Part", "Claims", *(word.replace("does not ", "does not<br>") for word in words))
     return table_html(header, rows, caption="Verdicts by part of the paper")

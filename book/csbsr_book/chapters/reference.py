@@ -16,6 +16,8 @@ from csbsr.study.profiles import NAMES, Profile, load_profile
 from csbsr.study.provenance import hardware
 from csbsr_book.site.display import table_html
 
+READS = ("benchmarks/results/*.json",)
+
 LIBRARIES = (
     "torch", "torchvision", "numpy", "scipy", "numba", "matplotlib", "pillow", "tqdm", "papermill",
     "jupyter-book", "pytest", "ruff",

@@ -1,4 +1,4 @@
-"""Segmentation-aware weights of the SR loss (Sec. III-C): maps that multiply a loss map.
+"""Loss weights: segmentation-aware maps that multiply a map of the SR loss (Sec. III-C).
 
 All weights are (B, 1, H, W), carry no gradient, and combine by multiplication.
 """
