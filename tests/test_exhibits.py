@@ -46,7 +46,7 @@ def result(experiment: str, seed: int, seconds: float, commit: str = "abc") -> R
         "seconds": seconds,
     }
     content = {"experiment": experiment, "profile": "quick", "seed": seed, "run_card": card}
-    return ResultFile(Path(f"/r/results/quick/set/{experiment}-seed{seed}.json"), content)
+    return ResultFile(Path(f"/r/results/quick/set/released/{experiment}-seed{seed}.json"), content)
 
 
 @pytest.fixture
@@ -155,13 +155,13 @@ def test_during_a_build_the_numbers_lie_in_a_file_per_exhibit(
     ]
     content = json.loads((tmp_path / "09-comparison" / "table-2.json").read_text())
     assert [r["file"] for r in content["results"]] == [
-        "quick/set/csbsr-pspnet-seed0.json",
-        "quick/set/csbsr-pspnet-seed1.json",
+        "quick/set/released/csbsr-pspnet-seed0.json",
+        "quick/set/released/csbsr-pspnet-seed1.json",
     ]
     assert content["results"][1]["run_card"]["commit"]["id"] == "def"
     assert content["values"][0]["rows"] == [["1"]]
     assert 'href="../_static/exhibits/09-comparison/table-2.json"' in shown[0]
-    assert 'href="../_static/results/quick/set/csbsr-pspnet-seed1.json"' in shown[0]
+    assert 'href="../_static/results/quick/set/released/csbsr-pspnet-seed1.json"' in shown[0]
     assert "Run card: quick, seed 0, 1" in shown[0]
 
 
@@ -179,11 +179,13 @@ def test_links_to_results_lead_into_the_book_or_into_the_checkout(
 ) -> None:
     found = result("kbpn+pspnet", 0, 1)
     monkeypatch.delenv(FOLDER_VARIABLE, raising=False)
-    assert result_link(found) == "../results/quick/set/kbpn%2Bpspnet-seed0.json"
+    assert result_link(found) == "../results/quick/set/released/kbpn%2Bpspnet-seed0.json"
     monkeypatch.setenv(FOLDER_VARIABLE, "anywhere")
-    assert result_link(found) == "../_static/results/quick/set/kbpn%2Bpspnet-seed0.json"
-    robustness = ResultFile(Path("/r/results/quick/set/robustness/seed0.json"), {"seed": 0})
-    assert place_of(robustness) == ("quick", "set", "robustness", "seed0.json")
+    assert result_link(found) == "../_static/results/quick/set/released/kbpn%2Bpspnet-seed0.json"
+    robustness = ResultFile(
+        Path("/r/results/quick/set/released/robustness/seed0.json"), {"seed": 0}
+    )
+    assert place_of(robustness) == ("quick", "set", "released", "robustness", "seed0.json")
     assert slug("") == "table"
 
 

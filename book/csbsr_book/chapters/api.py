@@ -15,7 +15,7 @@ READS = ("csbsr/**/*.py",)
 """Every module of the method is imported by name, for its docstrings."""
 
 LAYERS: Mapping[str, tuple[str, ...]] = {
-    "ground": ("protocol", "degradation", "realistic", "metrics", "networks"),
+    "ground": ("protocol", "files", "degradation", "realistic", "metrics", "networks"),
     "data and losses": ("data", "losses"),
     "training and use": ("training", "evaluation", "inference"),
     "study": ("study",),
