@@ -1,6 +1,5 @@
-"""HTML of the pages about the paper: claims, inconsistencies, deviations."""
+"""Tables of the pages about the paper: claims, inconsistencies, deviations."""
 
-import html
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
@@ -17,10 +16,10 @@ from csbsr_book.paper.claims import (
     load_by_eye,
     load_claims,
 )
-from csbsr_book.paper.deviations import Deviation, load_deviations
+from csbsr_book.paper.deviations import load_deviations
 from csbsr_book.paper.inconsistencies import load_inconsistencies
 from csbsr_book.paper.printed import Value, load_parameters, read_toml
-from csbsr_book.site.display import table_html
+from csbsr_book.site.table import Cell, Column, Content, Line, Number, Table, Words
 
 Results = Mapping[str, Sequence[Result]]
 PARTS: Mapping[str, tuple[str, ...]] = {
@@ -44,24 +43,9 @@ SEVERITY_TITLES: Mapping[str, str] = {
 }
 
 
-def verdict_html(verdict: Verdict) -> str:
-    """Return the word as a label, the numbers below it."""
-    style = "fails" if verdict.verdict == "does not hold" else verdict.verdict.replace(" ", "-")
-    label = f'<span class="verdict verdict-{style}">{verdict.verdict}</span>'
-    return f'{label}<br><span class="evidence">{html.escape(verdict.evidence)}</span>'
-
-
-def _prose(content: str) -> str:
-    """Mark a cell of sentences, which style sheets keep wide enough to read."""
-    return f'<div class="prose">{content}</div>'
-
-
-def _quote(text: str) -> str:
-    return f"<q>{html.escape(text)}</q>"
-
-
-def _place(text: str) -> str:
-    return f'<br><span class="place">{html.escape(text)}</span>'
+def verdict_cell(verdict: Verdict) -> Cell:
+    """The word as a label, the numbers below it."""
+    return Cell((Words(verdict.verdict, "verdict"), Words(verdict.evidence, "evidence")))
 
 
 def claims_of(part: str) -> list[Claim]:
@@ -80,8 +64,8 @@ def compared(claim: Claim) -> str:
     return what or "computed on an example"
 
 
-def claims_table(claims: Sequence[Claim], results: Results) -> str:
-    """Return one table per statement, a row per claim made of it; ids are anchors.
+def claims_tables(claims: Sequence[Claim], results: Results) -> list[Table]:
+    """One table per statement, a row per claim made of it; ids are anchors.
 
     The caption holds quote, place and how words became numbers; the columns are what is compared,
     the verdict of the printed numbers, and that of our results.
@@ -90,103 +74,93 @@ def claims_table(claims: Sequence[Claim], results: Results) -> str:
     for (quote, place, note), family in groupby(claims, lambda c: (c.quote, c.place, c.note)):
         rows = [
             [
-                f'<span id="claim-{claim.id}">{html.escape(compared(claim))}</span>',
-                verdict_html(evaluate_on_paper(claim)),
-                verdict_html(evaluate_on_results(claim, results)),
+                Cell((compared(claim),), anchor=f"claim-{claim.id}"),
+                verdict_cell(evaluate_on_paper(claim)),
+                verdict_cell(evaluate_on_results(claim, results)),
             ]
             for claim in family
         ]
         caption = f"\u201c{quote}\u201d ({place})" + (f" {note}" if note else "")
-        header = ("Compared", "Printed numbers", "Our results")
-        tables.append(table_html(header, rows, caption=caption))
-    return "\n".join(tables)
+        tables.append(Table(caption, ["Compared", "Printed numbers", "Our results"], rows))
+    return tables
 
 
-def claims_summary(results: Results) -> str:
-    """Return a table that counts the verdicts of all claims."""
+def claims_summary(results: Results) -> Table:
+    """The verdicts of all claims, counted, and the spread that one run is judged by."""
     claims = load_claims()
     paper = Counter(evaluate_on_paper(c).verdict for c in claims)
     ours = Counter(evaluate_on_results(c, results).verdict for c in claims)
-    rows = [[word, str(paper[word]), str(ours[word])] for word in WORDS]
-    rows.append(["claims in all", str(len(claims)), str(len(claims))])
-    header = ("Verdict", "Printed numbers", "Our results")
-    return table_html(header, rows, caption="Verdicts on the paper's claims")
-
-
-def noise_note() -> str:
-    """Return the spread over seeds that one run is judged by, in a sentence."""
-    known = [f"{metric} {value:g}" for metric, value in seed_sd().items()]
+    rows = [[word, paper[word], ours[word]] for word in WORDS]
+    rows.append(["claims in all", len(claims), len(claims)])
+    known = ", ".join(f"{metric} {value:g}" for metric, value in seed_sd().items())
     source = read_toml("claims")["seed_sd"]["source"]
-    return (
-        f"<p>Documented spread of one run over seeds: {html.escape(', '.join(known))}. "
-        f"Source: {html.escape(source)}. It is a lower bound for other settings.</p>"
+    return Table(
+        "Verdicts on the paper's claims",
+        ["Verdict", "Printed numbers", "Our results"],
+        rows,
+        notes=[
+            f"Documented spread of one run over seeds: {known}. Source: {source}. It is a lower "
+            "bound for other settings."
+        ],
     )
 
 
-def by_eye_table() -> str:
-    """Return the statements about pictures, which are not judged by the machine."""
+def by_eye_table() -> Table:
+    """The statements about pictures, which are not judged by the machine."""
     rows = [
         [
-            f'<span id="claim-{c.id}">{_quote(c.quote)}</span>{_place(c.place)}',
-            html.escape(c.figure.replace("-", " ").capitalize()),
+            Cell((Words(c.quote, "quote"), Words(c.place, "place")), anchor=f"claim-{c.id}"),
+            c.figure.replace("-", " ").capitalize(),
         ]
         for c in load_by_eye()
     ]
-    return table_html(("Statement", "Figure"), rows, caption="Judged by eye, not counted")
+    return Table("Judged by eye, not counted", ["Statement", "Figure"], rows)
 
 
-def inconsistencies_table(severity: str) -> str:
-    """Return the inconsistencies of one severity; ids are anchors."""
+def inconsistencies_table(severity: str) -> Table:
+    """The inconsistencies of one severity; ids are anchors."""
     rows = []
     for entry in load_inconsistencies():
         if entry.severity != severity:
             continue
-        second = _quote(entry.other) if entry.other else html.escape(entry.finding)
-        evidence = html.escape(entry.computed_evidence())
-        links = " ".join(f'<a href="a5-claims.html#claim-{c}">{c}</a>' for c in entry.claims)
-        where = f'<br><span class="place">Claims: {links}</span>' if links else ""
+        one = (Words(entry.one, "quote"), Words(entry.one_place, "place"))
+        other = Words(entry.other, "quote") if entry.other else entry.finding
+        why: list[Line] = [entry.explanation]
+        if evidence := entry.computed_evidence():
+            why.append(Words(evidence, "evidence"))
+        if entry.claims:
+            links = [Words(c, link=f"a5-claims.html#claim-{c}") for c in entry.claims]
+            why.append(("Claims:", *(piece for link in links for piece in (" ", link))))
         rows.append(
             [
-                f'<span id="inconsistency-{entry.id}">{_quote(entry.one)}</span>'
-                f"{_place(entry.one_place)}",
-                f"{second}{_place(entry.other_place)}",
-                _prose(
-                    html.escape(entry.explanation)
-                    + (f'<br><span class="evidence">{evidence}</span>' if evidence else "")
-                    + where
-                ),
+                Cell(one, anchor=f"inconsistency-{entry.id}"),
+                Cell((other, Words(entry.other_place, "place"))),
+                Cell(tuple(why)),
             ]
         )
-    header = ("One place says", "Another", "What does not fit")
-    return table_html(header, rows, caption=SEVERITY_TITLES[severity])
+    columns = ["One place says", "Another", Column("What does not fit", prose=True)]
+    return Table(SEVERITY_TITLES[severity], columns, rows)
 
 
-def _settings(row: Deviation) -> str:
-    lines = [
-        f"<code>{option}</code>: {html.escape(str(paper))} / {html.escape(str(released))}"
-        for option, paper, released in row.settings()
-    ]
-    return "<br>".join(lines)
-
-
-def deviations_table() -> str:
-    """Return the deviations: paper, released code, our choice with its option, measured effect."""
+def deviations_table() -> Table:
+    """The deviations: paper, released code, our choice with its option, measured effect."""
     rows = []
     for row in load_deviations():
-        settings = _settings(row)
-        choice = html.escape(row.choice) + (f"<br>{settings}" if settings else "")
-        effect = html.escape(row.measured_effect())
-        topic = f'<span id="deviation-{row.id}">{html.escape(row.topic)}</span>'
-        cells = (html.escape(row.paper), html.escape(row.code), choice, effect)
-        rows.append([topic, *map(_prose, cells)])
-    header = (
-        "Topic",
+        settings = [
+            (Words(option, "code"), f": {paper} / {released}")
+            for option, paper, released in row.settings()
+        ]
+        topic = Cell((row.topic,), anchor=f"deviation-{row.id}")
+        choice = Cell((row.choice, *settings))
+        rows.append([topic, row.paper, row.code, choice, row.measured_effect()])
+    titles = (
         "Paper says",
         "Released code does",
         "Our choice (option: PAPER / RELEASED)",
         "Measured effect",
     )
-    return table_html(header, rows, caption="Where text and released code differ")
+    columns = ["Topic", *(Column(title, prose=True) for title in titles)]
+    return Table("Where text and released code differ", columns, rows)
 
 
 OURS: Mapping[str, Callable[[Profile], object]] = {
@@ -215,53 +189,55 @@ def _text(value: Value | object, between: str = ", ") -> str:
     if isinstance(value, tuple):
         return between.join(map(_text, value))
     if isinstance(value, bool) or not isinstance(value, int | float):
-        return html.escape(str(value))
+        return str(value)
     if isinstance(value, float) and 0 < abs(value) < 1e-2:
         return f"{value:.1e}".replace(".0e", "e").replace("e-0", "e-")
     return f"{value:,g}" if abs(value) < 1e6 else f"{value:,.0f}"
 
 
-def hyperparameter_table() -> str:
-    """HTML: every hyper-parameter that the paper states, its place, and the profiles' values."""
+def _stated(value: Value | object, between: str = ", ", unit: str = "") -> Content:
+    """A stated value as a cell: numbers stay numbers, lists are words."""
+    text = f"{_text(value, between)}{unit}"
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return Number(value, shown=text) if is_number else text
+
+
+def hyperparameter_table() -> Table:
+    """Every hyper-parameter that the paper states, its place, and the profiles' values."""
     profiles = [load_profile(name) for name in NAMES]
     rows = []
     for name, parameter in load_parameters().items():
         symbol = f" {parameter.symbol}" if parameter.symbol else ""
         unit = f" {parameter.unit}" if parameter.unit else ""
-        label = html.escape(f"{name.replace('_', ' ')}{symbol}")
-        ours = ["as given" if name in GIVEN else "the same"] * len(profiles)
+        ours: list[Content] = ["as given" if name in GIVEN else "the same"] * len(profiles)
         if name in OURS:
-            ours = [_text(OURS[name](p)) for p in profiles]
-        printed = _text(parameter.value, BETWEEN.get(name, ", "))
-        rows.append([label, f"{printed}{html.escape(unit)}", parameter.place, *ours])
-    header = ("Parameter", "Paper", "Place", *NAMES)
-    return table_html(header, rows, caption="Hyper-parameters: paper, and the profiles of the book")
+            ours = [_stated(OURS[name](p)) for p in profiles]
+        printed = _stated(parameter.value, BETWEEN.get(name, ", "), unit)
+        rows.append([f"{name.replace('_', ' ')}{symbol}", printed, parameter.place, *ours])
+    caption = "Hyper-parameters: paper, and the profiles of the book"
+    return Table(caption, ["Parameter", "Paper", "Place", *NAMES], rows)
 
 
-def protocol_table(names: Sequence[str]) -> str:
-    """HTML: some options in which text and released code differ, in both protocols."""
+def protocol_table(names: Sequence[str]) -> Table:
+    """Some options in which text and released code differ, in both protocols."""
     paper, released = PAPER.options(), RELEASED.options()
-    rows = [
-        [f"<code>{name}</code>", html.escape(str(paper[name])), html.escape(str(released[name]))]
-        for name in names
-    ]
-    header = ("Option", "Paper's text", "Authors' code")
-    return table_html(header, rows, caption="Where text and code of the setup differ")
+    rows = [[Words(name, "code"), str(paper[name]), str(released[name])] for name in names]
+    columns = ["Option", "Paper's text", "Authors' code"]
+    return Table("Where text and code of the setup differ", columns, rows)
 
 
-def verdicts_by_part(results: Mapping[str, Sequence[Result]]) -> str:
-    """HTML: for each part of the paper how many claims hold, by its numbers and by ours."""
+def verdicts_by_part(results: Results) -> Table:
+    """For each part of the paper how many claims hold, by its numbers and by ours."""
+    printed = [word for word in WORDS if word != "not run"]  # nothing printed is that
     rows = []
     for part in PARTS:
         claims = claims_of(part)
-        printed = Counter(evaluate_on_paper(claim).verdict for claim in claims)
+        paper = Counter(evaluate_on_paper(claim).verdict for claim in claims)
         ours = Counter(evaluate_on_results(claim, results).verdict for claim in claims)
-        cells = [str(count[word] or "–") for count in (printed, ours) for word in WORDS]
-        del cells[3]  # nothing printed is "not run"
-        rows.append([part, str(len(claims)), *cells])
-    words = [word.replace("does not ", "does not<br>") for word in WORDS]
-    header = (
-        "Part", "Claims", *(f"{word}<br>(printed)" for word in words[:3]),
-        *(f"{word}<br>(ours)" for word in words),
-    )  # fmt: skip
-    return table_html(header, rows, caption="Verdicts by part of the paper")
+        counts = [*(paper[word] for word in printed), *(ours[word] for word in WORDS)]
+        rows.append([part, len(claims), *(count or None for count in counts)])
+    columns = [
+        *(Column(word, note="(printed)") for word in printed),
+        *(Column(word, note="(ours)") for word in WORDS),
+    ]
+    return Table("Verdicts by part of the paper", ["Part", "Claims", *columns], rows)

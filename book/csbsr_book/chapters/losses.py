@@ -18,7 +18,7 @@ from csbsr_book.chapters.example_crack import (
     soft,
     terms,
 )
-from csbsr_book.site.display import table_html
+from csbsr_book.site.table import Table
 
 STYLES = {
     "Boundary": {"color": "#0072b2"},
@@ -131,8 +131,8 @@ def vanishing_figure(example: Example) -> Figure:
     return figure
 
 
-def sizes_table(example: Example) -> str:
-    """HTML table: the value of every term, unscaled, for some predictions in both forms."""
+def sizes_table(example: Example) -> Table:
+    """The value of every term, unscaled, for some predictions in both forms."""
     predictions = {
         "truth, p = 0 or 1": example.mask,
         "nothing found": soft(torch.zeros_like(example.mask)),
@@ -141,12 +141,12 @@ def sizes_table(example: Example) -> str:
         "p = 0.5 everywhere": torch.full_like(example.mask, 0.5),
     }
     rows = [
-        [f"{name}, {protocol.name}", *(f"{loss(p).item() + 0.0:.4g}" for p in predictions.values())]
+        [f"{name}, {protocol.name}", *(loss(p).item() + 0.0 for p in predictions.values())]
         for protocol in (PAPER, RELEASED)
         for name, loss in terms(example, protocol).items()
     ]
     caption = "Value of each loss term for some predictions of one crack, in both forms."
-    return table_html(("Term, form", *predictions), rows, caption=caption)
+    return Table(caption, ["Term, form", *predictions], rows)
 
 
 def alpha_figure(example: Example, gamma: float = 0.5) -> Figure:
