@@ -20,7 +20,7 @@ from csbsr.data.distances import signed_distance
 from csbsr.data.stream import CrackStream
 from csbsr.data.synthetic import SyntheticCracks, crack_photograph
 from csbsr.degradation import degrade, downsample, random_kernels
-from csbsr.protocol import PAPER
+from csbsr.protocol import PRINTED
 
 
 def per_sample(hr: torch.Tensor, kernels: torch.Tensor) -> torch.Tensor:
@@ -51,17 +51,17 @@ def main() -> None:
     torch.set_num_threads(1)
     rng = np.random.default_rng(0)
     hr = torch.from_numpy(rng.random((6, 3, 448, 448), dtype=np.float32))
-    kernels = random_kernels(6, rng, PAPER)
-    error = (degrade(hr, kernels, PAPER) - per_sample(hr, kernels)).abs().max()
+    kernels = random_kernels(6, rng, PRINTED)
+    error = (degrade(hr, kernels, PRINTED) - per_sample(hr, kernels)).abs().max()
     with torch.inference_mode():
         times = best(
             {
-                "batched": lambda: degrade(hr, kernels, PAPER),
+                "batched": lambda: degrade(hr, kernels, PRINTED),
                 "per_sample": lambda: per_sample(hr, kernels),
             }
         )
     source = SyntheticCracks(60, 448, seed=1)
-    stream = CrackStream(source, 224, 6, 0, PAPER)
+    stream = CrackStream(source, 224, 6, 0, PRINTED)
     mask = next(m[0] for m in (source.load(i)[1] for i in range(60)) if m.any())
     signed_distance(mask)
 

@@ -60,9 +60,9 @@ def predict(model: nn.Module, hr: Tensor, kernels: Tensor, protocol: Protocol) -
     """Degrade HR images (B, 3, H, W) with kernels (B, 1, 21, 21) and run the model in eval mode."""
     model.eval()
     lr = degrade(hr, kernels, protocol, test=True)
-    on_hr = getattr(model, "sr", model) is None  # the upper bound segments the HR image itself
-    out = model(hr if on_hr else lr)
-    sr = None if on_hr else out.sr.float().clamp(0, 1)
+    image = hr if model.reads == "hr" else lr  # the upper bound segments the HR image itself
+    out = model(image, kernels if model.kernel_source == "true" else None)
+    sr = None if getattr(model, "sr", model) is None else out.sr.float().clamp(0, 1)
     return Prediction(lr, sr, out.prob.float(), out.kernel)
 
 

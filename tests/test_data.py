@@ -14,7 +14,7 @@ from csbsr.data.manifest import manifest, manifest_text, near_duplicates
 from csbsr.data.natural import NaturalImages, SyntheticNatural, open_natural
 from csbsr.data.stream import CrackStream, NaturalStream
 from csbsr.data.synthetic import SyntheticCracks, open_cracks
-from csbsr.protocol import PAPER, RELEASED
+from csbsr.protocol import PRINTED, RELEASED
 
 REAL = Path(os.environ.get("CSBSR_TEST_DATA") or Path(__file__).parents[2] / "shared" / "data")
 
@@ -210,7 +210,7 @@ def test_synthetic_cracks_are_darker_than_their_surroundings():
     assert np.mean(darker) > 0.8
 
 
-@pytest.mark.parametrize("protocol", [PAPER, RELEASED])
+@pytest.mark.parametrize("protocol", [PRINTED, RELEASED])
 def test_batches_are_a_function_of_seed_and_iteration(protocol):
     stream = CrackStream(SyntheticCracks(5, 64), 48, 3, 7, protocol)
     fresh = CrackStream(SyntheticCracks(5, 64), 48, 3, 7, protocol)
@@ -227,7 +227,7 @@ def test_batches_are_a_function_of_seed_and_iteration(protocol):
 
 
 def test_batches_touch_no_global_generator():
-    stream = CrackStream(SyntheticCracks(2, 32), None, 2, 0, PAPER)
+    stream = CrackStream(SyntheticCracks(2, 32), None, 2, 0, PRINTED)
     states = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
     stream.batch(0)
     assert torch.equal(states[0], torch.get_rng_state())
@@ -235,20 +235,20 @@ def test_batches_touch_no_global_generator():
 
 
 def test_batch_shapes_ranges_and_distances():
-    batch = CrackStream(SyntheticCracks(4, 64), 48, 3, 0, PAPER).batch(0)
+    batch = CrackStream(SyntheticCracks(4, 64), 48, 3, 0, PRINTED).batch(0)
     assert batch.hr.shape == (3, 3, 48, 48)
     assert 0 <= batch.hr.min() <= batch.hr.max() <= 1
     assert set(batch.mask.unique().tolist()) <= {0.0, 1.0}
     assert batch.kernel.shape == (3, 1, 21, 21)
     for mask, distance in zip(batch.mask, batch.distance):
         assert np.allclose(distance[0].numpy(), signed_distance(mask[0].numpy() > 0.5))
-    bare = CrackStream(SyntheticCracks(4, 64), 48, 3, 0, PAPER, with_distance=False).batch(0)
+    bare = CrackStream(SyntheticCracks(4, 64), 48, 3, 0, PRINTED, with_distance=False).batch(0)
     assert bare.distance.shape == (3, 0, 48, 48)
     assert torch.equal(bare.hr, batch.hr)
 
 
 def test_every_epoch_shows_every_image_once():
-    stream = CrackStream(SyntheticCracks(6, 32), None, 4, 0, PAPER, with_distance=False)
+    stream = CrackStream(SyntheticCracks(6, 32), None, 4, 0, PRINTED, with_distance=False)
     names = [name for i in range(6) for name in stream.batch(i).names]
     epochs = [tuple(names[k : k + 6]) for k in range(0, 24, 6)]
     assert all(len(set(epoch)) == 6 for epoch in epochs)
@@ -266,7 +266,7 @@ def test_flips_follow_the_protocol_and_move_image_and_mask_together():
             return np.repeat(mask * np.uint8(255), 3, axis=0), mask
 
     seen = {}
-    for protocol in (PAPER, RELEASED):
+    for protocol in (PRINTED, RELEASED):
         stream = CrackStream(Corner(), None, 1, 0, protocol, with_distance=False)
         batches = [stream.batch(i) for i in range(40)]
         assert all(torch.equal(b.hr[0, :1], b.mask[0]) for b in batches)
@@ -276,9 +276,9 @@ def test_flips_follow_the_protocol_and_move_image_and_mask_together():
 
 
 def test_processes_share_one_batch():
-    whole = CrackStream(SyntheticCracks(5, 32), None, 4, 0, PAPER).batch(3)
+    whole = CrackStream(SyntheticCracks(5, 32), None, 4, 0, PRINTED).batch(3)
     parts = [
-        CrackStream(SyntheticCracks(5, 32), None, 4, 0, PAPER, rank=r, world=2).batch(3)
+        CrackStream(SyntheticCracks(5, 32), None, 4, 0, PRINTED, rank=r, world=2).batch(3)
         for r in range(2)
     ]
     assert parts[0].names + parts[1].names == whole.names
@@ -287,7 +287,7 @@ def test_processes_share_one_batch():
 
 
 def test_natural_stream_has_no_masks():
-    batch = NaturalStream(SyntheticNatural(3, 64), 32, 2, 0, PAPER).batch(1)
+    batch = NaturalStream(SyntheticNatural(3, 64), 32, 2, 0, PRINTED).batch(1)
     assert batch.hr.shape == (2, 3, 32, 32)
     assert batch.mask.shape == batch.distance.shape == (2, 0, 32, 32)
 
@@ -297,11 +297,11 @@ def test_bad_stream_is_one_clear_line(root):
     write(root / "train" / "images" / "b.jpg", (48, 24))
     write(root / "train" / "masks" / "b.png", values=line_mask(24, 48))
     for call, words in (
-        (lambda: CrackStream(cracks, 30, 2, 0, PAPER), "crop 30 is not a multiple of 4"),
-        (lambda: CrackStream(cracks, 16, 3, 0, PAPER, world=2), "does not divide by 2"),
-        (lambda: CrackStream(cracks, 64, 2, 0, PAPER).batch(0), "smaller than the crop 64"),
+        (lambda: CrackStream(cracks, 30, 2, 0, PRINTED), "crop 30 is not a multiple of 4"),
+        (lambda: CrackStream(cracks, 16, 3, 0, PRINTED, world=2), "does not divide by 2"),
+        (lambda: CrackStream(cracks, 64, 2, 0, PRINTED).batch(0), "smaller than the crop 64"),
         (
-            lambda: CrackStream(CrackFolder(root, "train"), None, 3, 0, PAPER).batch(0),
+            lambda: CrackStream(CrackFolder(root, "train"), None, 3, 0, PRINTED).batch(0),
             "need a crop",
         ),
         (lambda: SyntheticCracks(1, 30), "do not divide by 4"),
@@ -313,10 +313,10 @@ def test_bad_stream_is_one_clear_line(root):
 
 def test_loader_passes_errors_on_and_can_be_closed(root):
     spoil_grey(root)
-    stream = CrackStream(CrackFolder(root, "train"), 16, 3, 0, PAPER)
+    stream = CrackStream(CrackFolder(root, "train"), 16, 3, 0, PRINTED)
     with pytest.raises(ValueError, match="not binary"):
         next(stream.loader(0, 3, 2))
-    loader = CrackStream(SyntheticCracks(2, 32), None, 1, 0, PAPER).loader(0, 100, 2)
+    loader = CrackStream(SyntheticCracks(2, 32), None, 1, 0, PRINTED).loader(0, 100, 2)
     next(loader)
     loader.close()
 

@@ -6,7 +6,7 @@ from matplotlib import pyplot as plt
 
 from csbsr.data.manifest import Entry, NearDuplicate
 from csbsr.data.synthetic import SyntheticCracks
-from csbsr.protocol import PAPER
+from csbsr.protocol import PRINTED
 from csbsr.realistic import STRENGTHS
 from csbsr_book.chapters.data import (
     contact_sheet,
@@ -47,12 +47,12 @@ def test_rows_show_masks_below_images_with_cracks_only():
 def test_galleries_have_a_column_per_blur_and_a_row_per_kind():
     image, mask = SyntheticCracks(1, 64).load(0)
     gallery = degradation_gallery(
-        image, PAPER, cases=[(0.5, 0.5, 0), (2, 1, 45)], mask=mask, window=32
+        image, PRINTED, cases=[(0.5, 0.5, 0), (2, 1, 45)], mask=mask, window=32
     )
     assert len(gallery.axes) == 6
     assert gallery.axes[2].images[0].get_array().shape == (32, 32, 3)
     assert gallery.axes[4].images[0].get_array().shape == (8, 8, 3)
-    unseen = realistic_gallery(image, "a", PAPER, mask=mask, window=32)
+    unseen = realistic_gallery(image, "a", PRINTED, mask=mask, window=32)
     assert len(unseen.axes) == 4 * len(STRENGTHS)
 
 

@@ -16,7 +16,7 @@ from csbsr.degradation import (
     quantise,
     random_kernels,
 )
-from csbsr.protocol import PAPER, RELEASED
+from csbsr.protocol import PRINTED, RELEASED
 from csbsr.realistic import STRENGTHS, disc_kernel, motion_kernel, realistic
 
 
@@ -25,7 +25,7 @@ def images(*shape: int) -> torch.Tensor:
 
 
 def kernels(n: int, size: int = 21) -> torch.Tensor:
-    return random_kernels(n, np.random.default_rng(2), PAPER, size)
+    return random_kernels(n, np.random.default_rng(2), PRINTED, size)
 
 
 @pytest.mark.golden
@@ -58,7 +58,7 @@ def test_one_axis_is_longer_in_the_direction_of_theta():
 def test_range_is_of_variance_or_of_standard_deviation():
     axis = torch.arange(21.0) - 10
     width = {}
-    for protocol in (PAPER, RELEASED):
+    for protocol in (PRINTED, RELEASED):
         k = random_kernels(400, np.random.default_rng(0), protocol)[:, 0]
         width[protocol.name] = float(((k.sum(1) * axis**2).sum(1)).max())
     assert width["paper"] <= 4.01
@@ -66,11 +66,11 @@ def test_range_is_of_variance_or_of_standard_deviation():
 
 
 def test_test_kernel_depends_on_seed_and_name_alone():
-    k = kernel_for_image(3, "CFD_001", PAPER)
+    k = kernel_for_image(3, "CFD_001", PRINTED)
     assert k.shape == (1, 21, 21)
-    assert torch.equal(k, kernel_for_image(3, "CFD_001", PAPER))
-    assert not torch.equal(k, kernel_for_image(4, "CFD_001", PAPER))
-    assert not torch.equal(k, kernel_for_image(3, "CFD_002", PAPER))
+    assert torch.equal(k, kernel_for_image(3, "CFD_001", PRINTED))
+    assert not torch.equal(k, kernel_for_image(4, "CFD_001", PRINTED))
+    assert not torch.equal(k, kernel_for_image(3, "CFD_002", PRINTED))
 
 
 @pytest.mark.parametrize("padding", ["zeros", "reflect"])
@@ -94,16 +94,16 @@ def test_blur_of_an_asymmetric_kernel_is_a_correlation():
 def test_delta_kernel_leaves_the_pure_resize():
     x = images(2, 3, 32, 48)
     torch.testing.assert_close(
-        degrade(x, delta_kernels(2), PAPER), downsample(x), rtol=0, atol=1e-6
+        degrade(x, delta_kernels(2), PRINTED), downsample(x), rtol=0, atol=1e-6
     )
 
 
 def test_constant_image_stays_constant_only_with_reflection():
     x = torch.full((1, 3, 64, 64), 0.7)
     k = gaussian_kernels(torch.tensor([4.0]), torch.tensor([4.0]), torch.tensor([0.0]))
-    reflected = degrade(x, k, PAPER.but(blur_padding="reflect"))
+    reflected = degrade(x, k, PRINTED.but(blur_padding="reflect"))
     torch.testing.assert_close(reflected, torch.full_like(reflected, 0.7))
-    zeros = degrade(x, k, PAPER)
+    zeros = degrade(x, k, PRINTED)
     assert zeros[0, 0, 0, 0] < 0.4
     torch.testing.assert_close(zeros[0, 0, 8, 8], torch.tensor(0.7))
 
@@ -116,7 +116,7 @@ def test_antialias_matches_pillow_and_can_be_switched_off():
     torch.testing.assert_close(downsample(x)[0, 0].numpy(), np.array(pillow), rtol=0, atol=1e-5)
     four_taps = downsample(x, antialias=False)
     assert (four_taps - downsample(x)).abs().max() > 0.05
-    protocol = PAPER.but(antialias=False)
+    protocol = PRINTED.but(antialias=False)
     assert torch.allclose(degrade(x, delta_kernels(1), protocol), four_taps, atol=1e-6)
 
 
@@ -125,7 +125,7 @@ def test_test_images_are_truncated_to_8_bits_in_the_released_protocol():
     k = kernels(1)
     lr = degrade(x, k, RELEASED)
     assert torch.equal(degrade(x, k, RELEASED, test=True), quantise(lr))
-    assert torch.equal(degrade(x, k, PAPER, test=True), lr)
+    assert torch.equal(degrade(x, k, PRINTED, test=True), lr)
     assert torch.equal(
         quantise(torch.tensor([-1.0, 0.999, 2.0])) * 255, torch.tensor([0.0, 254, 255])
     )
@@ -141,9 +141,9 @@ def test_gradients_reach_images_and_kernels():
 def test_autocast_does_not_lower_the_precision():
     x, k = images(1, 3, 32, 32), kernels(1)
     with torch.autocast("cpu", torch.bfloat16):
-        lr = degrade(x, k, PAPER)
+        lr = degrade(x, k, PRINTED)
     assert lr.dtype == torch.float32
-    assert torch.equal(lr, degrade(x, k, PAPER))
+    assert torch.equal(lr, degrade(x, k, PRINTED))
 
 
 @pytest.mark.parametrize(
@@ -154,8 +154,8 @@ def test_autocast_does_not_lower_the_precision():
         (lambda: blur(torch.zeros(1, 3, 8, 8), torch.zeros(1, 1, 21, 21), "reflect"), "too small"),
         (lambda: kernels(1, 20), "odd"),
         (lambda: gaussian_kernels(torch.zeros(1), torch.ones(1), torch.zeros(1)), "above 0"),
-        (lambda: realistic(images(3, 8, 8), "rain", 1, 0, "a", PAPER), "choose one of motion"),
-        (lambda: realistic(images(3, 8, 8), "jpeg", 4, 0, "a", PAPER), "choose 1, 2 or 3"),
+        (lambda: realistic(images(3, 8, 8), "rain", 1, 0, "a", PRINTED), "choose one of motion"),
+        (lambda: realistic(images(3, 8, 8), "jpeg", 4, 0, "a", PRINTED), "choose 1, 2 or 3"),
     ],
 )
 def test_bad_input_is_one_clear_line(call, words):
@@ -171,9 +171,9 @@ def test_realistic_degradations_grow_with_strength_and_repeat(kind):
     clean = downsample(hr[None])[0]
     errors = []
     for strength in (1, 2, 3):
-        lr = realistic(hr, kind, strength, 0, "wall", PAPER)
+        lr = realistic(hr, kind, strength, 0, "wall", PRINTED)
         assert lr.shape == (3, 24, 24)
-        assert torch.equal(lr, realistic(hr, kind, strength, 0, "wall", PAPER))
+        assert torch.equal(lr, realistic(hr, kind, strength, 0, "wall", PRINTED))
         torch.testing.assert_close(lr * 255, torch.round(lr * 255))
         errors.append(float((lr - clean).square().mean()))
     assert errors[0] < errors[1] < errors[2]
@@ -190,11 +190,11 @@ def test_motion_and_defocus_kernels_sum_to_one_and_are_centred():
 @pytest.mark.gpu
 def test_the_device_is_never_waited_for():
     x, k = images(2, 3, 64, 64), kernels(2)
-    expected = degrade(x, k, PAPER)
+    expected = degrade(x, k, PRINTED)
     x, k = x.cuda(), k.cuda()
     torch.cuda.set_sync_debug_mode("error")
     try:
-        lr = degrade(x, k, PAPER)
+        lr = degrade(x, k, PRINTED)
     finally:
         torch.cuda.set_sync_debug_mode("default")
     torch.testing.assert_close(lr.cpu(), expected, rtol=0, atol=2e-6)

@@ -5,10 +5,10 @@ import torch
 
 from csbsr import losses
 from csbsr.data.distances import signed_distances
-from csbsr.protocol import PAPER, RELEASED
+from csbsr.protocol import PRINTED, RELEASED
 
 KINDS = ("bc", "gbc", "bgdice", "combo", "dice", "gdice", "wce", "bce", "rcf")
-PROTOCOLS = pytest.mark.parametrize("protocol", [PAPER, RELEASED], ids=lambda p: p.name)
+PROTOCOLS = pytest.mark.parametrize("protocol", [PRINTED, RELEASED], ids=lambda p: p.name)
 
 
 def crack(size: int = 24, width: int = 5) -> torch.Tensor:
@@ -78,13 +78,13 @@ def test_the_boundary_loss_has_a_negative_minimum():
     """It is minus the summed depth of the crack, reached by covering exactly the crack."""
     target = crack()
     distance = signed_distances(target.float()).double()
-    truth = losses.boundary_loss(target, distance, PAPER)
+    truth = losses.boundary_loss(target, distance, PRINTED)
     depth = (-distance).clamp(min=0).sum()
     assert depth > 0
     torch.testing.assert_close(truth, -depth.reshape(1))
     assert losses.boundary_loss(target, distance, RELEASED) < 0
     for grown in (torch.zeros_like(target), torch.ones_like(target)):
-        assert losses.boundary_loss(grown, distance, PAPER) > truth
+        assert losses.boundary_loss(grown, distance, PRINTED) > truth
 
 
 def test_the_boundary_loss_does_not_see_a_thin_crack():
@@ -92,7 +92,7 @@ def test_the_boundary_loss_does_not_see_a_thin_crack():
     target = crack(width=1)
     distance = signed_distances(target.float()).double()
     nothing = torch.zeros_like(target)
-    for protocol in (PAPER, RELEASED):
+    for protocol in (PRINTED, RELEASED):
         assert losses.boundary_loss(target, distance, protocol) == 0
         assert losses.boundary_loss(nothing, distance, protocol) == 0
 
@@ -159,9 +159,9 @@ def test_half_precision_maps_are_promoted():
     target = crack().bfloat16()
     prob = torch.full_like(target, 0.3)
     for kind in KINDS:
-        loss = value(kind, prob, target, PAPER)
+        loss = value(kind, prob, target, PRINTED)
         assert loss.dtype == torch.float32
-        close(loss, value(kind, prob.float(), target.float(), PAPER))
+        close(loss, value(kind, prob.float(), target.float(), PRINTED))
 
 
 def close(value, expected):

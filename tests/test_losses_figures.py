@@ -7,7 +7,7 @@ import torch
 from matplotlib.figure import Figure
 
 from csbsr.data.distances import signed_distances
-from csbsr.protocol import PAPER, RELEASED
+from csbsr.protocol import PRINTED, RELEASED
 from csbsr_book.chapters import example_crack as loss_examples
 from csbsr_book.chapters import losses as loss_figures
 from csbsr_book.chapters import weights as weight_figures
@@ -61,7 +61,7 @@ def test_flawed_prediction(example):
         loss_figures.distance_figure,
         loss_figures.landscape_figure,
         lambda example: loss_figures.push_figure(example, RELEASED),
-        lambda example: loss_figures.push_figure(example, PAPER),
+        lambda example: loss_figures.push_figure(example, PRINTED),
         loss_figures.vanishing_figure,
         loss_figures.alpha_figure,
         weight_figures.crack_weight_figure,

@@ -11,7 +11,7 @@ import torch
 
 from csbsr import losses
 from csbsr.losses import pixelwise
-from csbsr.protocol import PAPER, RELEASED
+from csbsr.protocol import PRINTED, RELEASED
 
 PROB = torch.tensor([0.8, 0.5, 0.25, 0.1], dtype=torch.float64).reshape(1, 1, 1, 4)
 TARGET = torch.tensor([1.0, 1.0, 0.0, 0.0], dtype=torch.float64).reshape(1, 1, 1, 4)
@@ -49,13 +49,13 @@ def close(value, expected, tolerance=1e-7):
 @pytest.mark.parametrize("kind", KINDS)
 def test_loss_by_hand(kind):
     value = losses.segmentation_loss(
-        kind, PROB, TARGET, DISTANCE, protocol=PAPER, alpha=0.2, gamma=0.3
+        kind, PROB, TARGET, DISTANCE, protocol=PRINTED, alpha=0.2, gamma=0.3
     )
     close(value, [VALUES[kind]])
 
 
 def test_boundary_is_the_printed_integral():
-    close(losses.boundary_loss(PROB, DISTANCE, PAPER), [BOUNDARY])
+    close(losses.boundary_loss(PROB, DISTANCE, PRINTED), [BOUNDARY])
 
 
 def test_equation_4_is_equation_5_plus_a_constant():
@@ -63,8 +63,8 @@ def test_equation_4_is_equation_5_plus_a_constant():
     binary = torch.tensor([1.0, 0.0, 1.0, 0.0], dtype=torch.float64).reshape(1, 1, 1, 4)
     mismatch = 2 * (DISTANCE.abs() * (binary - TARGET).abs()).sum()  # |phi| = D_G: 2 (1 + 1)
     printed = 2 * (
-        losses.boundary_loss(binary, DISTANCE, PAPER)
-        - losses.boundary_loss(TARGET, DISTANCE, PAPER)
+        losses.boundary_loss(binary, DISTANCE, PRINTED)
+        - losses.boundary_loss(TARGET, DISTANCE, PRINTED)
     )
     close(mismatch, 4.0)
     close(printed, [4.0])
@@ -75,16 +75,16 @@ def test_rare_class_weighs_more():
     target = torch.tensor([1.0, 0.0, 0.0, 0.0], dtype=torch.float64).reshape(1, 1, 1, 4)
     common = 0.5 + 0.75 + 0.9
     gdice = 1 - 2 * (0.8 + common / 3) / ((1.65 + 1) + (2.35 + 3) / 3)
-    close(losses.generalized_dice_loss(PROB, target, PAPER), [gdice])
+    close(losses.generalized_dice_loss(PROB, target, PRINTED), [gdice])
     wce = -log(0.8) - (log(0.5) + log(0.75) + log(0.9)) / 3
-    close(losses.weighted_cross_entropy(PROB, target, PAPER), [wce])
+    close(losses.weighted_cross_entropy(PROB, target, PRINTED), [wce])
 
 
 def test_class_weights_of_a_training_set():
     """Eq. 8 with the crack share 1/4 of the training set, instead of this sample's 1/2."""
     weights = losses.inverse_class_frequency(crack_fraction=0.25, pixels=4)
     assert weights == pytest.approx((1.0, 1 / 3))
-    value = losses.weighted_cross_entropy(PROB, TARGET, PAPER, weights)
+    value = losses.weighted_cross_entropy(PROB, TARGET, PRINTED, weights)
     close(value, [-(log(0.8) + log(0.5)) - (log(0.75) + log(0.9)) / 3])
     with pytest.raises(ValueError, match="crack_fraction"):
         losses.inverse_class_frequency(0.0, 4)
@@ -96,7 +96,7 @@ def test_side_outputs_add_up():
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("protocol", [PAPER, RELEASED], ids=lambda p: p.name)
+@pytest.mark.parametrize("protocol", [PRINTED, RELEASED], ids=lambda p: p.name)
 def test_mean_of_the_map_is_the_loss(kind, protocol, batch):
     prob, target, distance = batch
     settings = {"protocol": protocol, "alpha": 0.3, "gamma": 0.4}
@@ -107,7 +107,7 @@ def test_mean_of_the_map_is_the_loss(kind, protocol, batch):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("protocol", [PAPER, RELEASED], ids=lambda p: p.name)
+@pytest.mark.parametrize("protocol", [PRINTED, RELEASED], ids=lambda p: p.name)
 def test_weights_of_one_change_nothing_and_samples_do_not_mix(kind, protocol, batch):
     prob, target, distance = batch
     settings = {"protocol": protocol, "alpha": 0.3, "gamma": 0.4}
@@ -125,11 +125,11 @@ def test_dice_map_by_hand():
     """Sum of (P - G)^2 over both classes, over the denominator of Eq. 6, times four pixels."""
     denominator = 0.9625 + 1.6625 + 4
     expected = [4 * 2 * e**2 / denominator for e in (0.2, 0.5, 0.25, 0.1)]
-    close(pixelwise.dice_map(PROB, TARGET, PAPER).flatten(), expected)
+    close(pixelwise.dice_map(PROB, TARGET, PRINTED).flatten(), expected)
 
 
 def test_crack_oriented_weight_by_hand():
-    weight = losses.crack_oriented_weight(DISTANCE, 0.5, PAPER)
+    weight = losses.crack_oriented_weight(DISTANCE, 0.5, PRINTED)
     close(weight.flatten(), [1, 1, exp(-0.5), exp(-1.0)])
     close(losses.crack_oriented_weight(DISTANCE, 0.5, RELEASED), 2 * weight)
 
@@ -143,7 +143,7 @@ def test_fail_oriented_weight_by_hand():
 
 def test_segmentation_loss_as_a_weight():
     loss_map = torch.tensor([2.0, -1.0, 0.5, 0.5], requires_grad=True).reshape(1, 1, 1, 4)
-    close(losses.segmentation_weight(loss_map, PAPER).flatten(), [2, 0, 0.5, 0.5])
+    close(losses.segmentation_weight(loss_map, PRINTED).flatten(), [2, 0, 0.5, 0.5])
     scalar = losses.segmentation_weight(loss_map, RELEASED)
     close(scalar.flatten(), [0.5] * 4)
     assert not scalar.requires_grad
@@ -158,7 +158,7 @@ def test_weights_combine_by_multiplication():
 @pytest.mark.parametrize("m", [-1.0, float("nan"), float("inf")])
 def test_weight_constants_are_checked(m):
     with pytest.raises(ValueError, match=r"m\^C"):
-        losses.crack_oriented_weight(DISTANCE, m, PAPER)
+        losses.crack_oriented_weight(DISTANCE, m, PRINTED)
     with pytest.raises(ValueError, match=r"m\^F"):
         losses.fail_oriented_weight(PROB, TARGET, m)
 
@@ -177,7 +177,7 @@ def test_weight_constants_are_checked(m):
 def test_bad_input_is_named(change, message):
     arguments = {"kind": "bc", "prob": PROB, "target": TARGET, "distance": DISTANCE, "alpha": 0.5}
     with pytest.raises(ValueError, match=message):
-        losses.segmentation_loss(**(arguments | change), protocol=PAPER)
+        losses.segmentation_loss(**(arguments | change), protocol=PRINTED)
 
 
 @pytest.fixture

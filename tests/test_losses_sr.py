@@ -5,7 +5,7 @@ import torch
 
 from csbsr import losses
 from csbsr.degradation import degrade, gaussian_kernels
-from csbsr.protocol import PAPER, RELEASED
+from csbsr.protocol import PRINTED, RELEASED
 
 
 @pytest.fixture
@@ -16,12 +16,12 @@ def images():
     true = gaussian_kernels(*torch.tensor([[1.0, 2.0], [2.0, 1.5], [0.3, 1.0]]))
     estimate = gaussian_kernels(*torch.tensor([[1.2, 1.8], [2.1, 1.5], [0.2, 1.1]]))
     sr = hr + 0.1 * torch.randn(hr.shape, generator=generator)
-    return sr, hr, degrade(hr, true, PAPER), estimate, true
+    return sr, hr, degrade(hr, true, PRINTED), estimate, true
 
 
 def test_kbpn_loss_is_the_weighted_sum_of_its_terms(images):
     sr, hr, lr, estimate, true = images
-    for protocol, kernel_weight in ((PAPER, 0.2), (RELEASED, 0.0)):
+    for protocol, kernel_weight in ((PRINTED, 0.2), (RELEASED, 0.0)):
         loss = losses.kbpn_loss(sr, hr, lr, estimate, true, protocol=protocol)
         term_hr = (sr - hr).abs().mean((1, 2, 3))
         term_lr = (degrade(sr, estimate, protocol) - lr).abs().mean((1, 2, 3))
@@ -35,7 +35,7 @@ def test_kbpn_loss_is_the_weighted_sum_of_its_terms(images):
 
 def test_kbpn_loss_is_zero_at_the_truth(images):
     _, hr, lr, _, true = images
-    for term in losses.kbpn_loss(hr, hr, lr, true, true, protocol=PAPER):
+    for term in losses.kbpn_loss(hr, hr, lr, true, true, protocol=PRINTED):
         torch.testing.assert_close(term, torch.zeros(2), rtol=0, atol=1e-6)
 
 
@@ -51,11 +51,11 @@ def test_pixel_weights_act_pixel_by_pixel(images):
     sr, hr, lr, estimate, true = images
     weight = torch.zeros(2, 1, 32, 24)
     weight[:, :, :16] = 1
-    loss = losses.kbpn_loss(sr, hr, lr, estimate, true, protocol=PAPER, pixel_weight=weight)
+    loss = losses.kbpn_loss(sr, hr, lr, estimate, true, protocol=PRINTED, pixel_weight=weight)
     half = (sr - hr).abs()[:, :, :16].sum((1, 2, 3)) / hr[0].numel()
     torch.testing.assert_close(loss.hr, half)
     # Reduced to LR, the border of the weight falls between rows 4 and 5 of 8.
-    error = (degrade(sr, estimate, PAPER) - lr).abs()[:, :, :4].sum((1, 2, 3)) / lr[0].numel()
+    error = (degrade(sr, estimate, PRINTED) - lr).abs()[:, :, :4].sum((1, 2, 3)) / lr[0].numel()
     torch.testing.assert_close(loss.lr, error)
     torch.testing.assert_close(losses.l1_loss(sr, hr, weight), half)
 
@@ -63,8 +63,8 @@ def test_pixel_weights_act_pixel_by_pixel(images):
 def test_weights_of_one_change_nothing(images):
     sr, hr, lr, estimate, true = images
     ones = torch.ones(2, 1, 32, 24)
-    plain = losses.kbpn_loss(sr, hr, lr, estimate, true, protocol=PAPER)
-    weighted = losses.kbpn_loss(sr, hr, lr, estimate, true, protocol=PAPER, pixel_weight=ones)
+    plain = losses.kbpn_loss(sr, hr, lr, estimate, true, protocol=PRINTED)
+    weighted = losses.kbpn_loss(sr, hr, lr, estimate, true, protocol=PRINTED, pixel_weight=ones)
     torch.testing.assert_close(weighted, plain)
 
 
@@ -82,10 +82,10 @@ def test_scalar_weight_of_the_released_protocol_scales_the_loss(images):
 
 def test_bfloat16_autocast_does_not_reach_the_losses(images):
     sr, hr, lr, estimate, true = images
-    expected = losses.kbpn_loss(sr, hr, lr, estimate, true, protocol=PAPER)
+    expected = losses.kbpn_loss(sr, hr, lr, estimate, true, protocol=PRINTED)
     affinity = losses.feature_affinity_loss(sr, hr)
     with torch.autocast("cpu", torch.bfloat16):
-        found = losses.kbpn_loss(sr, hr, lr, estimate, true, protocol=PAPER)
+        found = losses.kbpn_loss(sr, hr, lr, estimate, true, protocol=PRINTED)
         found_affinity = losses.feature_affinity_loss(sr, hr)
     torch.testing.assert_close(found, expected, rtol=0, atol=0)
     torch.testing.assert_close(found_affinity, affinity, rtol=0, atol=0)
@@ -98,7 +98,7 @@ def test_gradients_match_finite_differences():
     kernel = torch.rand(1, 1, 3, 3, generator=generator, dtype=torch.float64) / 9
 
     def total(sr, estimate):
-        return losses.kbpn_loss(sr, hr, lr, estimate, kernel, protocol=PAPER).total
+        return losses.kbpn_loss(sr, hr, lr, estimate, kernel, protocol=PRINTED).total
 
     inputs = sr.requires_grad_(), (kernel * 1.1).requires_grad_()
     assert torch.autograd.gradcheck(total, inputs, eps=1e-6, atol=1e-6)

@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from csbsr.protocol import PAPER, RELEASED, Protocol
+from csbsr.protocol import PRINTED, RELEASED, Protocol
 from csbsr_book.chapters.ledger import (
     PARTS,
     by_eye_table,
@@ -46,7 +46,7 @@ def test_rows_are_complete_and_effects_are_measured_or_say_so(row_id):
 
 def test_options_whose_values_differ_are_read_from_the_two_protocols():
     settings = {o: (p, r) for o, p, r in ROWS["blur-range"].settings()}
-    assert settings == {"blur_range": (PAPER.blur_range, RELEASED.blur_range)}
+    assert settings == {"blur_range": (PRINTED.blur_range, RELEASED.blur_range)}
 
 
 @pytest.mark.parametrize(

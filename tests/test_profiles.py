@@ -2,7 +2,7 @@
 
 import pytest
 
-from csbsr.protocol import PAPER, RELEASED, protocol_named
+from csbsr.protocol import PRINTED, RELEASED, protocol_named
 from csbsr.study.experiments import M_SEARCH, experiment, experiments, with_ancestors
 from csbsr.study.profiles import NAMES, load_profile, parse_profile
 from csbsr.study.provenance import PACKAGE
@@ -37,7 +37,7 @@ def test_paper_profile_has_the_numbers_of_the_paper() -> None:
     assert paper.step1.lr_sr == 2e-4
     assert paper.step3.lr_sr == paper.step3.lr_segmentation == 2e-5
     assert {paper.step1.batch, paper.step2.batch, paper.step3.batch} == {6}
-    assert paper.protocol("paper") == PAPER
+    assert paper.protocol("paper") == PRINTED
     assert paper.protocol("released") == RELEASED
 
 

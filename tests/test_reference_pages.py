@@ -71,8 +71,8 @@ def test_every_public_name_is_there_once_and_links_lead_somewhere(pages: dict[st
                 assert f'id="{module.__name__}.{name}"' in pages[layer]
     for page in found:
         assert {link.removeprefix("#") for link in page.links} <= set(page.ids)
-    for name in ("degradation.degrade", "protocol.PAPER", "evaluation.evaluate", "cli.main"):
-        assert (f"csbsr.{name}" in ids) == (name != "protocol.PAPER"), "values are not listed"
+    for name in ("degradation.degrade", "protocol.PRINTED", "evaluation.evaluate", "cli.main"):
+        assert (f"csbsr.{name}" in ids) == (name != "protocol.PRINTED"), "values are not listed"
 
 
 def test_signatures_are_as_written() -> None:

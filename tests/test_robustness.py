@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from csbsr.metrics import THRESHOLDS
 from csbsr.networks.joint import JointOutput
-from csbsr.protocol import PAPER
+from csbsr.protocol import PRINTED
 from csbsr.study import robustness
 from csbsr.study.profiles import load_profile
 from csbsr.study.results import find_results
@@ -65,7 +65,7 @@ def stand_ins(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def test_every_condition_keeps_size_and_steps_of_eight_bit() -> None:
     walls = walls_of(1, 64)
-    seen = {c: degraded(walls.hr[0], walls.names[0], c, PAPER) for c in CONDITIONS}
+    seen = {c: degraded(walls.hr[0], walls.names[0], c, PRINTED) for c in CONDITIONS}
     assert len(seen) == 16
     for condition, lr in seen.items():
         assert lr.shape == (3, 16, 16)
@@ -81,7 +81,7 @@ def test_threshold_is_fixed_on_clean_images() -> None:
     good[:, :, 1:3] = 0.3
     dark = 0.5 * good  # every probability rises, so the fixed threshold is too low
     lr = {CLEAN: good, Condition("low_light", 1): dark}
-    scores = score(Darkness(), lr, mask, PAPER, torch.device("cpu"), keep=(CLEAN,))
+    scores = score(Darkness(), lr, mask, PRINTED, torch.device("cpu"), keep=(CLEAN,))
     clean, low = scores.content["conditions"]
     limit = scores.content["thresholds"]["IoU"]
     assert clean["IoU"] == clean["IoU_max"] == pytest.approx(0.6, abs=0.35)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from csbsr.protocol import PAPER, RELEASED
+from csbsr.protocol import PRINTED, RELEASED
 from csbsr.training.schedules import (
     alpha_at,
     alpha_rebalance,
@@ -42,9 +42,9 @@ def test_alpha_is_fixed_or_rebalanced():
 
 def test_increasing_beta_ends_with_the_step_or_as_released():
     """Paper: proportional to the iterations. Released code: 1 after 140,000 of 150,000."""
-    assert beta_at(0, 150_000, "increasing", PAPER) == 0
-    assert beta_at(75_000, 150_000, "increasing", PAPER) == 0.5
-    assert beta_at(150_000, 150_000, "increasing", PAPER) == 1
+    assert beta_at(0, 150_000, "increasing", PRINTED) == 0
+    assert beta_at(75_000, 150_000, "increasing", PRINTED) == 0.5
+    assert beta_at(150_000, 150_000, "increasing", PRINTED) == 1
     assert beta_at(70_000, 150_000, "increasing", RELEASED) == pytest.approx(0.5)
     assert beta_at(140_000, 150_000, "increasing", RELEASED) == pytest.approx(1)
     assert beta_at(149_000, 150_000, "increasing", RELEASED) == 1
@@ -52,7 +52,7 @@ def test_increasing_beta_ends_with_the_step_or_as_released():
 
 @pytest.mark.parametrize("beta", [0, 0.3, 1])
 def test_fixed_beta(beta):
-    assert all(beta_at(i, 10, beta, PAPER) == beta for i in range(10))
+    assert all(beta_at(i, 10, beta, PRINTED) == beta for i in range(10))
 
 
 def test_constant_learning_rate_with_and_without_warmup():
@@ -78,8 +78,8 @@ def test_cosine_learning_rate():
         (lambda: alpha_scaled(0, 0), "of 0"),
         (lambda: alpha_at(0, 10, 1.2), "alpha is 1.2"),
         (lambda: alpha_at(0, 10, "rebalanced"), "'rebalance'"),
-        (lambda: beta_at(0, 10, -0.1, PAPER), "beta is -0.1"),
-        (lambda: beta_at(0, 10, "rising", PAPER), "'increasing'"),
+        (lambda: beta_at(0, 10, -0.1, PRINTED), "beta is -0.1"),
+        (lambda: beta_at(0, 10, "rising", PRINTED), "'increasing'"),
         (lambda: learning_rate(0, 10, 1.0, warmup=10), "warmup is 10 of 10"),
         (lambda: learning_rate(0, 10, 1.0, decay="step"), "decay 'step'"),
     ],

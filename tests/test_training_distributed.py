@@ -15,7 +15,7 @@ from csbsr.data.stream import CrackBatch, CrackStream
 from csbsr.networks.joint import Joint
 from csbsr.networks.kbpn import KBPN
 from csbsr.networks.pspnet import PSPNet
-from csbsr.protocol import PAPER, RELEASED
+from csbsr.protocol import PRINTED, RELEASED
 from csbsr.training.distributed import Ranks, agree, gather, process_group, ranks, share
 from csbsr.training.guards import NotFinite, Stopped
 from csbsr.training.log import read_log
@@ -52,7 +52,7 @@ def build(kind):
 
 
 CASES = {
-    "tiny": (tiny_stage(iterations=6, batch=4, loss="combo"), PAPER),
+    "tiny": (tiny_stage(iterations=6, batch=4, loss="combo"), PRINTED),
     "csbsr": (
         tiny_stage(iterations=3, batch=4, sr_loss="kbpn", kernel_phases=(1, 2), log_every=1),
         RELEASED,
@@ -104,9 +104,9 @@ def child_of_many_things(rank, port, folder):
 
 def ends_on_bad_images(place, folder):
     stage = tiny_stage(iterations=4, batch=4, log_every=4)
-    stream = CrackStream(Poisoned(), 32, 4, 0, PAPER, rank=place.rank, world=2)
+    stream = CrackStream(Poisoned(), 32, 4, 0, PRINTED, rank=place.rank, world=2)
     try:
-        train(tiny(), stage, stream, seed=0, protocol=PAPER, folder=folder, progress="quiet")
+        train(tiny(), stage, stream, seed=0, protocol=PRINTED, folder=folder, progress="quiet")
     except NotFinite as error:
         return str(error)
     return ""
@@ -115,8 +115,8 @@ def ends_on_bad_images(place, folder):
 def ends_when_one_is_stopped(place, folder):
     folder.mkdir(exist_ok=True)
     stage = tiny_stage(iterations=100, batch=4, log_every=5, checkpoint_every=100)
-    stream = CrackStream(Cracks(), 32, 4, 0, PAPER, rank=place.rank, world=2)
-    run = Run(tiny(), stage, PAPER, 0, torch.device("cpu"), folder, "")
+    stream = CrackStream(Cracks(), 32, 4, 0, PRINTED, rank=place.rank, world=2)
+    run = Run(tiny(), stage, PRINTED, 0, torch.device("cpu"), folder, "")
     quiet = SimpleNamespace(step=lambda: None, line=lambda *values: None)
     try:
         run.train(stream, 0, SimpleNamespace(requested=place.rank == 1), quiet, None)

@@ -13,7 +13,7 @@ from csbsr.networks.dsrl import DSRL
 from csbsr.networks.joint import DSRLJoint, Joint
 from csbsr.networks.kbpn import KBPN
 from csbsr.networks.pspnet import PSPNet
-from csbsr.protocol import PAPER, RELEASED
+from csbsr.protocol import PRINTED, RELEASED
 from csbsr.training.log import read_log
 from csbsr.training.trainer import train
 
@@ -88,7 +88,7 @@ def test_the_phases_of_kbpn_train_their_parts_in_turn(tmp_path):
 
 
 def test_phases_follow_each_other_within_one_run(tmp_path):
-    run(csbsr(), stage(iterations=3, train="sr", kernel_phases=(1, 2)), tmp_path, protocol=PAPER)
+    run(csbsr(), stage(iterations=3, train="sr", kernel_phases=(1, 2)), tmp_path, protocol=PRINTED)
     kernel_error = read_log(tmp_path)["L_S_kernel"]
     assert kernel_error[0] < 1e-12 < kernel_error[1]  # the true kernel is given at first
 
@@ -104,7 +104,7 @@ def test_detach_keeps_the_segmentation_loss_from_the_sr_network(tmp_path):
     assert not same(weights(tiny().segmentation), weights(detached.segmentation))
 
 
-@pytest.mark.parametrize("protocol", [PAPER, RELEASED], ids=lambda p: p.name)
+@pytest.mark.parametrize("protocol", [PRINTED, RELEASED], ids=lambda p: p.name)
 @pytest.mark.parametrize(
     "values",
     [
@@ -132,7 +132,12 @@ def test_the_weights_enter_the_loss_of_the_sr_network(tmp_path):
         ("crack", {"crack_weight": 8.0}),
         ("fail", {"fail_weight": 1.0}),
     ):
-        run(tiny(), tiny_stage(iterations=1, log_every=1, **extra), tmp_path / name, protocol=PAPER)
+        run(
+            tiny(),
+            tiny_stage(iterations=1, log_every=1, **extra),
+            tmp_path / name,
+            protocol=PRINTED,
+        )
         values[name] = read_log(tmp_path / name)
     assert values["crack"]["L_S"] < values["plain"]["L_S"] < values["fail"]["L_S"]
     assert values["crack"]["L_C"] == values["plain"]["L_C"] == values["fail"]["L_C"]
@@ -148,7 +153,7 @@ def test_the_weight_on_the_segmentation_loss_leaves_the_other_alone(tmp_path):
 
 
 def test_auxiliary_heads_enter_as_the_protocol_says(tmp_path):
-    for protocol in (PAPER, RELEASED):
+    for protocol in (PRINTED, RELEASED):
         network = tiny()
         before = weights(network.segmentation.aux_head)
         run(network, tiny_stage(loss="dice"), tmp_path / protocol.name, protocol=protocol)
@@ -183,8 +188,8 @@ class Textures:
 def test_sr_pre_training_takes_natural_images(tmp_path):
     torch.manual_seed(0)
     network, config = Joint(kbpn(), nn.Identity()), stage(train="sr")
-    stream = NaturalStream(Textures(), 32, 2, 0, PAPER)
-    train(network, config, stream, seed=0, protocol=PAPER, folder=tmp_path, progress="quiet")
+    stream = NaturalStream(Textures(), 32, 2, 0, PRINTED)
+    train(network, config, stream, seed=0, protocol=PRINTED, folder=tmp_path, progress="quiet")
     assert set(read_log(tmp_path)) >= {"L_S", "L_S_hr", "L_S_lr", "L_S_kernel"}
 
 

@@ -1,12 +1,14 @@
-"""Training batches as a pure function of (seed, iteration).
+"""Training batches as a pure function of (seed, step, iteration).
 
 Iteration i draws the images of positions i * batch ... of an endless row of shuffled epochs; crop,
-flips and blur kernel of each slot come from a generator seeded by (seed, i, slot). So the batches
-do not depend on worker counts, on resuming, or on how many processes share them. The degradation
-itself is left to the trainer, which does it on the model's device (`csbsr.degradation.degrade`).
+flips and blur kernel of each slot come from a generator seeded by (seed, step, i, slot). So every
+training step draws its own data, the arms of one seed share them, and the batches do not depend
+on worker counts, on resuming, or on how many processes share them. The degradation itself is left
+to the trainer, which does it on the model's device (`csbsr.degradation.degrade`).
 """
 
 import functools
+import zlib
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -56,7 +58,8 @@ class _Stream:
 
     `crop`: side of the random HR crop, None for whole images (all of one size then). `batch`:
     images per iteration over all processes, of which this one (`rank` of `world`) loads its
-    share. Raises ValueError for a crop or batch that does not divide.
+    share. `step` names the training step. Raises ValueError for a crop or batch that does not
+    divide.
     """
 
     def __init__(
@@ -68,6 +71,8 @@ class _Stream:
         protocol: Protocol,
         rank: int = 0,
         world: int = 1,
+        *,
+        step: str = "",
     ):
         if crop is not None and crop % 4:
             raise ValueError(f"crop {crop} is not a multiple of 4; choose {crop // 4 * 4}")
@@ -75,7 +80,8 @@ class _Stream:
             raise ValueError(f"batch {batch} does not divide by {world} processes")
         if not source.names:
             raise ValueError("there are no images to train on")
-        self.source, self.crop, self.seed, self.protocol = source, crop, seed, protocol
+        self.source, self.crop, self.protocol = source, crop, protocol
+        self.key = (seed, zlib.crc32(step.encode()))
         self.size = batch
         share = batch // world
         self.slots = range(rank * share, (rank + 1) * share)
@@ -131,8 +137,8 @@ class _Stream:
 
     def _sample(self, i: int, slot: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, Tensor, str]:
         epoch, place = divmod(i * self.size + slot, len(self.source.names))
-        index = int(epoch_order(self.seed, epoch, len(self.source.names))[place])
-        rng = np.random.default_rng([self.seed, i, slot])
+        index = int(epoch_order(self.key, epoch, len(self.source.names))[place])
+        rng = np.random.default_rng([*self.key, i, slot])
         image, mask = self._load(index)
         h, w = image.shape[1:]
         size = self.crop or h
@@ -162,8 +168,10 @@ class CrackStream(_Stream):
         with_distance: bool = True,
         rank: int = 0,
         world: int = 1,
+        *,
+        step: str = "",
     ):
-        super().__init__(source, crop, batch, seed, protocol, rank, world)
+        super().__init__(source, crop, batch, seed, protocol, rank, world, step=step)
         self.with_distance = with_distance
 
     def _load(self, index: int) -> tuple[np.ndarray, np.ndarray]:
@@ -184,6 +192,6 @@ class NaturalStream(_Stream):
 
 
 @functools.lru_cache(maxsize=8)
-def epoch_order(seed: int, epoch: int, count: int) -> np.ndarray:
+def epoch_order(key: tuple[int, int], epoch: int, count: int) -> np.ndarray:
     """Return the order (count,) in which an epoch shows the images."""
-    return np.random.default_rng([SHUFFLE, seed, epoch]).permutation(count)
+    return np.random.default_rng([SHUFFLE, *key, epoch]).permutation(count)

@@ -29,8 +29,8 @@ from csbsr.losses.terms import (
 )
 from csbsr.protocol import Protocol
 
-Kind = Literal["bc", "gbc", "bgdice", "combo", "dice", "gdice", "wce", "bce", "rcf"]
-"""The losses of Table IV, plain cross entropy (SrcNet, DSRL) and CrackFormer's."""
+Kind = Literal["bc", "gbc", "bgdice", "combo", "boundary", "dice", "gdice", "wce", "bce", "rcf"]
+"""The losses of Table IV and their terms, plain cross entropy (SrcNet, DSRL), CrackFormer's."""
 
 
 @full_precision
@@ -137,6 +137,8 @@ def segmentation_loss(
             )
         case "bgdice":
             return boundary_generalized_dice_loss(prob, target, distance, protocol, alpha)
+        case "boundary":
+            return boundary_loss(prob, distance, protocol)
         case "combo":
             return combo_loss(prob, target, protocol, gamma, class_weights)
         case "dice":
@@ -171,6 +173,8 @@ def segmentation_loss_map(
     if kind in ("bc", "gbc", "bgdice", "combo"):
         prob = prob.clamp(min=EPS)
     match kind:
+        case "boundary":
+            return boundary_map(prob, distance, protocol)
         case "bce":
             return binary_cross_entropy_map(prob, target)
         case "rcf":
@@ -196,5 +200,5 @@ def _check(kind: str, distance: Tensor | None, alpha: float, gamma: float) -> No
     for name, value in (("alpha", alpha), ("gamma", gamma)):
         if not 0 <= value <= 1:
             raise ValueError(f"{name} is {value}; the weights of Eq. (3) lie in [0, 1]")
-    if distance is None and kind in ("bc", "gbc", "bgdice"):
+    if distance is None and kind in ("bc", "gbc", "bgdice", "boundary"):
         raise ValueError(f"loss '{kind}' has a Boundary term; give it the signed distance map")

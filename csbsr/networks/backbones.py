@@ -1,6 +1,7 @@
 """Feature extractors built from torchvision's blocks: VGG-16 and dilated ResNets, of any width."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 from torch import Tensor, nn
 from torchvision.models import (
@@ -106,10 +107,19 @@ def resnet34_dilated(width: int = FULL_WIDTH, pretrained: bool = False) -> ResNe
     return net
 
 
-def resnet101_dilated(width: int = FULL_WIDTH, pretrained: bool = False) -> ResNet:
-    """ResNet-101 at a sixteenth of the resolution, as DeepLabV3+ uses it (multi-grid 2, 4, 8)."""
-    dilations = ([1] * 3, [1] * 4, [1] * 23, [2, 4, 8])
-    net = ResNet(Bottleneck, width, strides=(1, 2, 2, 1), dilations=dilations)
+def resnet101_dilated(
+    width: int = FULL_WIDTH, pretrained: bool = False, output_stride: Literal[16, 4] = 16
+) -> ResNet:
+    """ResNet-101 at a sixteenth of the resolution, as DeepLabV3+ uses it (multi-grid 2, 4, 8).
+
+    With `output_stride` 4 no layer is strided after the stem; dilations of 2 and 4 in the place of
+    strides keep the field of view (for LR images, of which a sixteenth is a few pixels).
+    """
+    if output_stride == 16:
+        dilations, strides = ([1] * 3, [1] * 4, [1] * 23, [2, 4, 8]), (1, 2, 2, 1)
+    else:
+        dilations, strides = ([1] * 3, [2] * 4, [4] * 23, [4, 8, 16]), (1, 1, 1, 1)
+    net = ResNet(Bottleneck, width, strides=strides, dilations=dilations)
     if pretrained:
         load_imagenet(net, ResNet101_Weights.IMAGENET1K_V1, width)
     return net

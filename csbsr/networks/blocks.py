@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 
 class SegmentationOutput(NamedTuple):
@@ -26,6 +27,11 @@ def full_precision(x: Tensor) -> Tensor:
 def probability(logits: Tensor) -> Tensor:
     """Return sigmoid(logits) in float32, whatever precision autocast gave the logits."""
     return torch.sigmoid(full_precision(logits))
+
+
+def enlarge(x: Tensor, scale: int) -> Tensor:
+    """Enlarge images (B, C, h, w) bicubically (a = -0.75) to `scale` times the sides, float32."""
+    return F.interpolate(full_precision(x), scale_factor=float(scale), mode="bicubic")
 
 
 def without_autocast(x: Tensor) -> torch.autocast:

@@ -4,9 +4,15 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from csbsr.networks.blocks import Projection, check_image, conv_prelu, full_precision, initialise
+from csbsr.networks.blocks import (
+    Projection,
+    check_image,
+    conv_prelu,
+    enlarge,
+    full_precision,
+    initialise,
+)
 
 
 class DBPNOutput(NamedTuple):
@@ -68,5 +74,5 @@ class DBPN(nn.Module):
             high = torch.cat((self.up[str(int(t) + 1)](low), high), 1)
         sr = full_precision(self.output(high))
         if self.residual:
-            sr = sr + F.interpolate(x, scale_factor=self.scale, mode="bicubic")
+            sr = sr + enlarge(x, self.scale)
         return DBPNOutput(sr)

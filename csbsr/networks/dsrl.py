@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from csbsr.networks.backbones import resnet101_dilated
-from csbsr.networks.blocks import probability
+from csbsr.networks.blocks import enlarge, probability
 from csbsr.networks.deeplab import ASPP, Decoder
 from csbsr.networks.segmentation import (
     apply_blur_skip,
@@ -53,7 +53,9 @@ class DSRL(nn.Module):
     the sides. `width` (64) scales every layer and must be divisible by 4. `pretrained` loads the
     backbone's ImageNet weights. `blur_skip` sees the `skip_channels` = 4 width features before the
     segmentation head, at H/4 x W/4; DSRL estimates no kernel, so the caller has to know it. Sides
-    that are not multiples of 4 are padded and cropped back.
+    that are not multiples of 4 are padded and cropped back. `output_stride` is the LR image's side
+    over that of the deepest features: 16 as released; 4 keeps a map worth pooling where LR images
+    are small. `residual` adds the bicubically enlarged LR image to `sr` (both ours).
     ValueError for another scale, a width that is not divisible by 4, ImageNet weights that cannot
     be loaded, or a single image in training mode.
     """
@@ -64,6 +66,9 @@ class DSRL(nn.Module):
         width: int = 64,
         blur_skip: nn.Module | None = None,
         pretrained: bool = False,
+        *,
+        output_stride: Literal[16, 4] = 16,
+        residual: bool = False,
     ) -> None:
         super().__init__()
         if scale not in (2, 4):
@@ -72,7 +77,8 @@ class DSRL(nn.Module):
             raise ValueError(f"DSRL's width {width} must be divisible by 4")
         w = width
         self.scale = scale
-        self.backbone = resnet101_dilated(w, pretrained=pretrained)
+        self.residual = residual
+        self.backbone = resnet101_dilated(w, pretrained=pretrained, output_stride=output_stride)
         early, *_, deep = self.backbone.channels
         self.aspp = ASPP(deep, 4 * w)
         self.seg_decoder = Decoder(4 * w, early, 3 * w // 4, (4 * w, 4 * w))
@@ -103,4 +109,6 @@ class DSRL(nn.Module):
         sr = self.sr_entry(self.sr_decoder(deep, early))  # (B, w, H/4, W/4)
         sr = self.sr_head(self.sr_ups(sr))  # (B, 3, sH, sW)
         seg, sr = seg[..., :height, :width], sr[..., :height, :width]
+        if self.residual:
+            sr = sr + enlarge(x, self.scale)
         return DSRLOutput(seg, sr, self.affinity(seg), sr)

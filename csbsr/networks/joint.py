@@ -10,6 +10,7 @@ from csbsr.networks.blocks import full_precision
 from csbsr.networks.kbpn import KBPN
 
 Normalisation = Literal["instance", "dataset", "none"]
+KernelSource = Literal["estimate", "true", "constant"]
 
 DATASET_MEAN = (0.4741, 0.4937, 0.5048)
 DATASET_STD = (0.1621, 0.1532, 0.1523)
@@ -19,9 +20,10 @@ DATASET_STD = (0.1621, 0.1532, 0.1523)
 class JointOutput(NamedTuple):
     """What the joint model returns; H = 4h, W = 4w.
 
-    `sr` (B, 3, H, W), `prob` (B, 1, H, W), both float32; `kernel` (B, 1, 21, 21), sum 1, or None
-    where S estimates none; `aux` and `kernel_map` as the two networks return them, or None;
-    `features` DSRL's pair (segmentation, SR) for its feature-affinity loss, else None.
+    `sr` (B, 3, H, W), the image as given without a network S, and `prob` (B, 1, H, W), both
+    float32; `kernel` (B, 1, 21, 21), sum 1, or None where S estimates none; `aux` and
+    `kernel_map` as the two networks return them, or None; `features` DSRL's pair (segmentation,
+    SR) for its feature-affinity loss, else None.
     """
 
     sr: Tensor
@@ -58,8 +60,12 @@ class Normalise(nn.Module):
 class Joint(nn.Module):
     """S and C in sequence, trained with one loss (Eq. 2) or separately.
 
-    `sr` is KBPN, DBPN, SrcNetSR, or None for segmentation of the image as given (the upper bound
-    on HR images). `segmentation` takes a normalised image and, for its blur skip, the kernel.
+    `sr` is KBPN, DBPN, SrcNetSR, Bicubic, or None for segmentation of the image as given.
+    `segmentation` takes a normalised image and, for its blur skip, the kernel. `reads` says which
+    image the model is to be given: "lr", or "hr" (by default without S: the upper bound).
+    `kernel_source` is where KBPN's kernel comes from, in training and at test: its own estimate,
+    the true kernel (the oracle, which must then be given), or one constant kernel for all images,
+    `constant` (1, 21, 21).
     """
 
     def __init__(
@@ -67,9 +73,18 @@ class Joint(nn.Module):
         sr: nn.Module | None,
         segmentation: nn.Module,
         normalisation: Normalisation = "instance",
+        *,
+        reads: Literal["lr", "hr"] | None = None,
+        kernel_source: KernelSource = "estimate",
+        constant: Tensor | None = None,
     ) -> None:
         super().__init__()
+        if (constant is None) == (kernel_source == "constant"):
+            raise ValueError("give a constant kernel with kernel_source = 'constant', only there")
         self.sr = sr
+        self.reads = reads or ("hr" if sr is None else "lr")
+        self.kernel_source = kernel_source
+        self.register_buffer("constant", constant, persistent=False)
         self.normalise = Normalise(normalisation)
         self.segmentation = segmentation
 
@@ -100,11 +115,18 @@ class Joint(nn.Module):
     def super_resolve(
         self, lr: Tensor, kernel: Tensor | None = None
     ) -> tuple[Tensor, Tensor | None, Tensor | None]:
-        """Run S alone: SR image, kernel (B, 1, 21, 21) or None, kernel map or None, as above."""
+        """Run S alone: SR image, kernel (B, 1, 21, 21) or None, kernel map or None, as above.
+
+        ValueError if the kernel is to be the true one and is not given.
+        """
         if self.sr is None:
             return lr, kernel, None
         if not isinstance(self.sr, KBPN):
             return self.sr(lr).sr, None, None
+        if self.kernel_source == "true" and kernel is None:
+            raise ValueError("this model is an oracle: it needs the true kernel of every image")
+        if self.kernel_source == "constant":
+            kernel = self.constant.expand(len(lr), -1, -1, -1)
         sr, kernel_map = self.sr(lr, kernel)
         return sr, kernel_map[:, :, 0, 0].unflatten(1, (1, 21, 21)), kernel_map
 
@@ -115,6 +137,9 @@ class DSRLJoint(nn.Module):
     `network` returns (seg, sr, fea_seg, fea_sr); where it enlarges less than `scale` its outputs
     are resized bilinearly, as the released x2 network's are.
     """
+
+    reads: Literal["lr", "hr"] = "lr"
+    kernel_source: KernelSource = "estimate"
 
     def __init__(self, network: nn.Module, scale: int = 4) -> None:
         super().__init__()

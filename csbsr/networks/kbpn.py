@@ -13,9 +13,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from csbsr.degradation import blur, downsample
 from csbsr.networks.blocks import (
     Projection,
     check_image,
+    enlarge,
     full_precision,
     initialise,
     resampling,
@@ -59,6 +61,30 @@ def blur_and_decimate(images: Tensor, kernel: Tensor, scale: int) -> Tensor:
     return low.view(batch, channels, *low.shape[2:])
 
 
+class Feedback(NamedTuple):
+    """How KBPN reduces its own SR image before it compares it with the LR image.
+
+    "released": every scale-th pixel of the blurred image, with zeros around it. "aligned": as the
+    data are made, Eq. (1), with their padding and their bicubic reduction; then the true image
+    and the true kernel leave no error, which with "released" they do (the grids are 1.5 pixels
+    apart).
+    """
+
+    grid: Literal["released", "aligned"] = "released"
+    padding: Literal["zeros", "reflect"] = "zeros"
+    antialias: bool = True
+
+    def reduce(self, images: Tensor, kernel: Tensor, scale: int) -> Tensor:
+        """images (B, C, H, W), kernel (B, 441) -> (B, C, H/scale, W/scale), full precision."""
+        if self.grid == "released":
+            return blur_and_decimate(images, kernel, scale)
+        square = kernel.view(-1, 1, SIDE, SIDE)
+        return downsample(blur(images, square, self.padding), scale, self.antialias)
+
+
+AS_RELEASED = Feedback()
+
+
 class Stage(nn.Module):
     """Stage t: up-projection, SR image, kernel update, error correction, and the way back down.
 
@@ -78,9 +104,10 @@ class Stage(nn.Module):
         sft: bool,
         sft_hidden: int | None,
         plain: bool,
+        feedback: Feedback,
     ) -> None:
         super().__init__()
-        self.scale = scale
+        self.scale, self.feedback = scale, feedback
         low = max(stage - 1, 1) * width
         self.up = Projection(width, up=True, in_channels=low, scale=scale)
         self.sr_head = nn.Conv2d(stage * width, 3, 3, padding=1, bias=False)
@@ -110,7 +137,7 @@ class Stage(nn.Module):
         if update and self.updater is not None:
             kernel = kernel + self.updater(sr, kernel)
         kernel = normalise_kernel(kernel)
-        error = blur_and_decimate(sr, kernel, self.scale) - x  # (B, 3, h, w)
+        error = self.feedback.reduce(sr, kernel, self.scale) - x  # (B, 3, h, w)
         new = new + self.error_up(error)
         return (new if high is None else torch.cat((high, new), 1)), kernel
 
@@ -127,8 +154,9 @@ class KBPN(nn.Module):
     (paper: 21, released: 7). `kernel_head` is "released" (features, global mean) or "log_energy"
     (from the image itself, see `LogEnergyHead`), which learns the kernel in a short training and
     by default has no updates after it. `sft` and `update_kernel` switch those parts; `sft_hidden`
-    and `updater_width` narrow them. `plain` computes every constant map at full size: the same
-    parameters and numbers, only slower. ValueError for sizes that make no network.
+    and `updater_width` narrow them. `feedback` says how it looks back (see `Feedback`). `plain`
+    computes every constant map at full size: the same parameters and numbers, only slower.
+    ValueError for sizes that make no network.
     """
 
     def __init__(
@@ -145,6 +173,7 @@ class KBPN(nn.Module):
         updater_width: int = 32,
         residual: bool = True,
         plain: bool = False,
+        feedback: Feedback = AS_RELEASED,
     ) -> None:
         super().__init__()
         _check_options(width, stages, estimated_kernel, kernel_head)
@@ -169,6 +198,7 @@ class KBPN(nn.Module):
                 sft=sft,
                 sft_hidden=sft_hidden,
                 plain=plain,
+                feedback=feedback,
             )
             for t in range(1, stages + 1)
         )
@@ -199,17 +229,29 @@ class KBPN(nn.Module):
                 low = lows if stage.sft is None else stage.sft(lows, vector)
         sr = full_precision(self.output(high))
         if self.residual:
-            sr = sr + F.interpolate(
-                full_precision(x), scale_factor=float(self.scale), mode="bicubic"
-            )
+            sr = sr + enlarge(x, self.scale)
         return KBPNOutput(sr, constant_map(vector, *x.shape[2:]))
+
+    def estimate_kernel(self, x: Tensor) -> Tensor:
+        """The kernel (B, 1, 21, 21) of LR images x, without super-resolving where nothing needs it.
+
+        Equal to the kernel of `forward`.
+        """
+        if any(stage.updater is not None for stage in self.stages):
+            return self(x).kernel_map[:, :, 0, 0].unflatten(1, (1, SIDE, SIDE))
+        check_image(x, "KBPN")
+        looks_at_features = isinstance(self.kernel_head, ConvHead)
+        vector = self.kernel_head(x, self.features(x) if looks_at_features else x)
+        return normalise_kernel(vector).unflatten(1, (1, SIDE, SIDE))
+
+    def kernel_modules(self) -> nn.ModuleList:
+        """The modules that estimate the kernel: all that learns in the kernel stage."""
+        updaters = [stage.updater for stage in self.stages if stage.updater is not None]
+        return nn.ModuleList([self.kernel_head, *updaters])
 
     def kernel_parameters(self) -> Iterator[nn.Parameter]:
         """Parameters that estimate the kernel: all that trains in the kernel-only phase."""
-        yield from self.kernel_head.parameters()
-        for stage in self.stages:
-            if stage.updater is not None:
-                yield from stage.updater.parameters()
+        yield from self.kernel_modules().parameters()
 
 
 def _check_options(width: int, stages: int, estimated_kernel: int, kernel_head: str) -> None:

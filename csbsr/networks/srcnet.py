@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from csbsr.networks.blocks import check_image, full_precision
+from csbsr.networks.blocks import check_image, enlarge, full_precision
 
 
 class SrcNetSROutput(NamedTuple):
@@ -54,11 +54,18 @@ class SrcNetSR(nn.Module):
     """SR network of SrcNet: LR image (B, 3, h, w) in [0, 1], any size -> `SrcNetSROutput`.
 
     Residual in residual: `groups` groups of `blocks` attention blocks, `width` channels, then one
-    transposed convolution to 4 * width channels at the high resolution.
+    transposed convolution to 4 * width channels at the high resolution. `residual` adds the
+    bicubically enlarged image, which the released network does not (ours, for short trainings).
     """
 
     def __init__(
-        self, width: int = 64, groups: int = 10, blocks: int = 20, *, scale: int = 4
+        self,
+        width: int = 64,
+        groups: int = 10,
+        blocks: int = 20,
+        *,
+        scale: int = 4,
+        residual: bool = False,
     ) -> None:
         super().__init__()
         if width < 2 or groups < 1 or blocks < 1:
@@ -66,6 +73,7 @@ class SrcNetSR(nn.Module):
                 f"SrcNetSR: width {width}, groups {groups}, blocks {blocks}; "
                 "give a width of at least 2 and at least one group and block"
             )
+        self.scale, self.residual = scale, residual
         self.head = nn.Conv2d(3, width, 3, padding=1)
         self.body = ResidualGroup(
             width,
@@ -81,4 +89,5 @@ class SrcNetSR(nn.Module):
         """Super-resolve LR images."""
         check_image(x, "SrcNetSR")
         high = self.up(self.body(self.head(x)))  # (B, 4C, H, W)
-        return SrcNetSROutput(full_precision(self.output(high)))
+        sr = full_precision(self.output(high))
+        return SrcNetSROutput(sr + enlarge(x, self.scale) if self.residual else sr)

@@ -1,13 +1,18 @@
-"""The experiments of Tables II-VI: one trained configuration each, defined once, trained once."""
+"""The experiments of Tables II-VI, their controls, bounds and baselines: one trained model each."""
 
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from functools import cache
 from typing import Literal
 
-SRNetwork = Literal["kbpn", "dbpn", "srcnet", "dsrl"]
-SegmentationNetwork = Literal["pspnet", "hrnet", "crackformer", "unet", "segnet", "dsrl"]
+SRNetwork = Literal["kbpn", "dbpn", "dbpn_wide", "srcnet", "bicubic", "dsrl"]
+SegmentationNetwork = Literal[
+    "pspnet", "hrnet", "crackformer", "unet", "segnet", "dsrl", "darkness", "otsu"
+]
 SFT = Literal["modified", "original"]
 Coupling = Literal["joint", "independent", "detached"]
+Kind = Literal["bound", "baseline", "independent", "joint", "control", "variant"]
+Loss = Literal["bc", "gbc", "bgdice", "combo", "boundary", "dice", "gdice", "wce", "bce"]
 
 M_SEARCH = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 """Candidates for m^C and m^F (Sec. IV-B-2): 2^-3 .. 2^3."""
@@ -15,19 +20,29 @@ M_SEARCH = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 
 @dataclass(frozen=True)
 class Experiment:
-    """One row of a table: two networks, how they are coupled, and the loss that trains them."""
+    """One trained configuration: two networks, how they are coupled, the loss that trains them."""
 
     id: str
     title: str
+    kind: Kind
+    """bound: what the method cannot pass, or what nobody should fall below; baseline: another
+    method; independent, joint: the two arms of the paper; control: takes one thing away that could
+    explain a gain; variant: CSBSR or CSSR with one choice changed."""
+    baseline: str | None = None
+    """Experiment that this one is contrasted with, seed by seed and image by image."""
     sr: SRNetwork | None = "kbpn"
-    """Super-resolution network S; None segments the HR image itself."""
+    """Super-resolution network S; None segments the image as it is."""
+    reads: Literal["lr", "hr"] = "lr"
+    """The image that the model is given; "hr" only without S."""
+    kernel: Literal["estimate", "true", "constant"] = "estimate"
+    """Where KBPN's kernel comes from, in training and at test (true: an oracle)."""
     segmentation: SegmentationNetwork = "pspnet"
-    """Segmentation network C."""
+    """Segmentation network C; darkness and otsu learn nothing."""
     coupling: Coupling = "joint"
     """joint: Eq. 2; independent: S frozen in step 3; detached: S trains on L_S alone (control)."""
     beta: float | Literal["increasing"] = 0.3
     """Task weight beta of Eq. 2 in step 3."""
-    loss: Literal["bc", "gbc", "bgdice", "combo", "dice", "wce", "bce"] = "bc"
+    loss: Loss = "bc"
     """Segmentation loss L_C."""
     crack_weight: float | None = None
     """m^C of Eq. 9, None without w^C."""
@@ -39,140 +54,186 @@ class Experiment:
     """Weight L_S by L_C (Sec. III-C)."""
     blur_skip: SFT | None = None
     """Blur skip of Sec. III-D with the modified or the original SFT."""
+    shuffled_kernel: bool = False
+    """Give the blur skip the kernel of another image of the batch (control)."""
     starts_from: str | None = None
-    """Finished experiment whose weights this one continues (blur skip)."""
-
-    @property
-    def baseline(self) -> str:
-        """Experiment that this one is tested against, image by image.
-
-        A joint model against its independent counterpart, every variant against plain CSBSR.
-        """
-        if self.id in ("csbsr-pspnet", "cssr-pspnet", "detached-pspnet"):
-            return "dbpn+pspnet" if self.sr == "dbpn" else "kbpn+pspnet"
-        if self.id == f"csbsr-{self.segmentation}":
-            return f"kbpn+{self.segmentation}"
-        return "cssr-pspnet" if self.id.startswith("cssr-") else "csbsr-pspnet"
+    """Finished experiment whose weights this one continues."""
 
     @property
     def uses_sr(self) -> bool:
         """Whether an SR image is produced and measured."""
         return self.sr is not None
 
+    @property
+    def learns(self) -> bool:
+        """Whether anything is trained."""
+        return self.segmentation not in ("darkness", "otsu")
+
+
+CSBSR = Experiment("csbsr-pspnet", "CSBSR w/ PSPNet", "joint", "kbpn+pspnet")
+"""The paper's method; Tables III to VI vary it."""
+
+KBPN_PSPNET = Experiment(
+    "kbpn+pspnet", "KBPN + PSPNet", "independent", "dbpn+pspnet", coupling="independent"
+)
+"""The same two networks, trained one after the other."""
+
+
+def _variant(name: str, title: str, **changes: object) -> Experiment:
+    """CSBSR with one choice changed."""
+    base = replace(CSBSR, kind="variant", baseline=CSBSR.id)
+    return replace(base, id=f"csbsr-pspnet-{name}", title=title, **changes)
+
+
+def _arm(name: str, title: str, kind: Kind, baseline: str | None, **changes: object) -> Experiment:
+    """PSPNet behind another S, trained after it."""
+    return replace(KBPN_PSPNET, id=name, title=title, kind=kind, baseline=baseline, **changes)
+
 
 def _comparison() -> list[Experiment]:
     """Table II."""
-    independent = {"coupling": "independent", "beta": 0.3}
     rows = [
-        Experiment("hr-pspnet", "Segmentation in HR", sr=None, coupling="independent"),
-        Experiment(
-            "srcnet", "SrcNet", sr="srcnet", segmentation="segnet", loss="bce", **independent
+        _arm("hr-pspnet", "Segmentation in HR", "bound", "csbsr-pspnet", sr=None, reads="hr"),
+        _arm(
+            "srcnet", "SrcNet", "baseline", "csbsr-pspnet",
+            sr="srcnet", segmentation="segnet", loss="bce",
         ),
-        Experiment("dsrl", "DSRL", sr="dsrl", segmentation="dsrl", loss="bce"),
-    ]
+        Experiment(
+            "dsrl", "DSRL", "baseline", "csbsr-pspnet", sr="dsrl", segmentation="dsrl", loss="bce"
+        ),
+    ]  # fmt: skip
     for key, name, beta in (
         ("pspnet", "PSPNet", 0.3),
         ("hrnet", "HRNet+OCR", 0.9),
         ("crackformer", "CrackFormer", 0.9),
         ("unet", "U-Net", 0.3),
     ):
+        against = "dbpn+pspnet" if key == "pspnet" else "kbpn+pspnet"
+        independent = f"kbpn+{key}"
         rows += [
-            Experiment(f"kbpn+{key}", f"KBPN + {name}", segmentation=key, **independent),
-            Experiment(f"csbsr-{key}", f"CSBSR w/ {name}", segmentation=key, beta=beta),
-        ]
+            _arm(independent, f"KBPN + {name}", "independent", against, segmentation=key),
+            replace(
+                CSBSR, id=f"csbsr-{key}", title=f"CSBSR w/ {name}", baseline=independent,
+                segmentation=key, beta=beta,
+            ),
+        ]  # fmt: skip
     return rows
 
 
 def _betas() -> list[Experiment]:
     """Table III, without the rows that Table II holds already."""
-    rows = []
-    for sr, prefix, name, published in (
-        ("kbpn", "csbsr", "CSBSR", 0.3),
-        ("dbpn", "cssr", "CSSR", 0.7),
-    ):
-        if sr == "dbpn":
+    cssr = Experiment("cssr-pspnet", "CSSR w/ PSPNet", "joint", "dbpn+pspnet", sr="dbpn", beta=0.7)
+    rows = [
+        _arm("dbpn+pspnet", "DBPN + PSPNet", "independent", "bicubic+pspnet", sr="dbpn"),
+        cssr,
+    ]
+    for base, name in ((CSBSR, "CSBSR"), (cssr, "CSSR")):
+        for beta in (0.1, 0.3, 0.5, 0.7, 0.9, 1.0, "increasing"):
+            if beta == base.beta:
+                continue
+            suffix = beta if beta == "increasing" else f"beta{beta}"
+            title = f"{name}, {'increasing beta' if beta == 'increasing' else f'beta {beta}'}"
             rows.append(
-                Experiment("dbpn+pspnet", "DBPN + PSPNet", sr="dbpn", coupling="independent")
-            )
-            rows.append(Experiment("cssr-pspnet", "CSSR w/ PSPNet", sr="dbpn", beta=published))
-        for beta in (0.1, 0.3, 0.5, 0.7, 0.9, 1.0):
-            if beta != published:
-                title = f"{name}, beta {beta}"
-                rows.append(Experiment(f"{prefix}-pspnet-beta{beta}", title, sr=sr, beta=beta))
-        rows.append(
-            Experiment(
-                f"{prefix}-pspnet-increasing", f"{name}, increasing beta", sr=sr, beta="increasing"
-            )
-        )
+                replace(
+                    base, id=f"{base.id}-{suffix}", title=title, kind="variant",
+                    baseline=base.id, beta=beta,
+                )
+            )  # fmt: skip
     return rows
 
 
 def _losses() -> list[Experiment]:
-    """Table IV, without BC."""
+    """Table IV, without BC; each term of BC and GBC alone; and BCE, which SrcNet and DSRL use."""
     names = {
         "gbc": "GBC loss",
         "wce": "WCE",
         "dice": "Dice",
         "combo": "Combo",
         "bgdice": "Boundary + GDice",
+        "boundary": "Boundary alone",
+        "gdice": "GDice alone",
+        "bce": "CSBSR with BCE",
     }
-    return [Experiment(f"csbsr-pspnet-{k}", name, loss=k) for k, name in names.items()]
+    return [_variant(key, name, loss=key) for key, name in names.items()]
 
 
 def _weights() -> list[Experiment]:
     """Table V with the whole search over m."""
-    base = Experiment("csbsr-pspnet", "CSBSR")
-    rows = [
-        replace(base, id="csbsr-pspnet-wLC", title="CSBSR w/ L_C on L_S", segmentation_on_sr=True)
-    ]
+    rows = [_variant("wLC", "CSBSR w/ L_C on L_S", segmentation_on_sr=True)]
     for m in M_SEARCH:
         rows += [
-            replace(base, id=f"csbsr-pspnet-wC{m:g}", title=f"w^C, m = {m:g}", crack_weight=m),
-            replace(base, id=f"csbsr-pspnet-wF{m:g}", title=f"w^F, m = {m:g}", fail_weight=m),
-            replace(
-                base,
-                id=f"csbsr-pspnet-wF{m:g}-LC",
-                title=f"w^F on L_C, m = {m:g}",
-                fail_weight_on_segmentation=m,
-            ),
+            _variant(f"wC{m:g}", f"w^C, m = {m:g}", crack_weight=m),
+            _variant(f"wF{m:g}", f"w^F, m = {m:g}", fail_weight=m),
+            _variant(f"wF{m:g}-LC", f"w^F on L_C, m = {m:g}", fail_weight_on_segmentation=m),
         ]
     return rows
 
 
 def _blur_skip() -> list[Experiment]:
-    """Table VI, and the control arm that the paper lacks."""
+    """Table VI and its controls: a kernel that says nothing, and as much training without skip."""
+    skip = {"blur_skip": "modified", "starts_from": CSBSR.id}
+    with_fail = {"fail_weight": 1.0, "starts_from": "csbsr-pspnet-wF1"}
     return [
-        Experiment(
-            "csbsr-pspnet-blurskip",
-            "CSBSR w/ KS",
-            blur_skip="modified",
-            starts_from="csbsr-pspnet",
+        _variant("blurskip", "CSBSR w/ KS", **skip),
+        _variant(
+            "blurskip-wF1", "CSBSR w/ KS and m^F = 1", blur_skip="modified", **with_fail
         ),
-        Experiment(
-            "csbsr-pspnet-blurskip-wF1",
-            "CSBSR w/ KS and m^F = 1",
-            fail_weight=1.0,
-            blur_skip="modified",
-            starts_from="csbsr-pspnet-wF1",
+        _variant(
+            "blurskip-wF1-original-sft", "CSBSR w/ KS (original SFT) and m^F = 1",
+            blur_skip="original", **with_fail,
         ),
-        Experiment(
-            "csbsr-pspnet-blurskip-wF1-original-sft",
-            "CSBSR w/ KS (original SFT) and m^F = 1",
-            fail_weight=1.0,
-            blur_skip="original",
-            starts_from="csbsr-pspnet-wF1",
+        replace(
+            _variant("blurskip-shuffled", "CSBSR w/ KS, kernel of another image", **skip),
+            kind="control", baseline="csbsr-pspnet-blurskip", shuffled_kernel=True,
         ),
-        Experiment(
-            "detached-pspnet",
-            "KBPN + PSPNet, S trains on without the gradient of L_C",
-            coupling="detached",
+        replace(
+            _variant("continued", "CSBSR trained on, without skip", starts_from=CSBSR.id),
+            kind="control",
         ),
-    ]
+    ]  # fmt: skip
 
 
+def _controls() -> list[Experiment]:
+    """Bounds, trivial baselines and controls that the paper lacks."""
+    no_training = {"loss": "bce", "segmentation": "darkness"}
+    return [
+        _arm("darkness-hr", "Darkness of HR", "bound", None, sr=None, reads="hr", **no_training),
+        _arm("darkness", "Darkness of bicubic LR", "bound", None, sr="bicubic", **no_training),
+        _arm(
+            "otsu", "Otsu of bicubic LR", "bound", None,
+            sr="bicubic", loss="bce", segmentation="otsu",
+        ),
+        _arm("bicubic+pspnet", "Bicubic + PSPNet", "bound", "darkness", sr="bicubic"),
+        _arm("lr+pspnet", "PSPNet on LR", "bound", "bicubic+pspnet", sr=None),
+        _arm("dbpn-wide+pspnet", "DBPN as costly as KBPN + PSPNet", "control", "dbpn+pspnet",
+             sr="dbpn_wide"),
+        _arm("kbpn-constant+pspnet", "KBPN, one kernel for all + PSPNet", "control", "kbpn+pspnet",
+             kernel="constant"),
+        _arm("kbpn-true+pspnet", "KBPN, true kernel + PSPNet", "bound", "kbpn+pspnet",
+             kernel="true"),
+        replace(CSBSR, id="csbsr-pspnet-true-kernel", title="CSBSR, true kernel", kind="bound",
+                baseline=CSBSR.id, kernel="true"),
+        replace(CSBSR, id="detached-pspnet", kind="control", coupling="detached",
+                title="KBPN + PSPNet, S trains on without the gradient of L_C"),
+        replace(CSBSR, id="detached-dbpn-pspnet", kind="control", coupling="detached", sr="dbpn",
+                baseline="dbpn+pspnet",
+                title="DBPN + PSPNet, S trains on without the gradient of L_C"),
+        _arm("srcnet-bc", "SrcNet with BC", "control", "srcnet",
+             sr="srcnet", segmentation="segnet"),
+        _arm("srcnet+pspnet", "SrcNet's S + PSPNet, BC", "control", "srcnet-bc", sr="srcnet"),
+        Experiment("dsrl-bc", "DSRL with BC", "control", "dsrl", sr="dsrl", segmentation="dsrl"),
+    ]  # fmt: skip
+
+
+WATERFALL = ("srcnet", "srcnet-bc", "srcnet+pspnet", "dbpn+pspnet", "kbpn+pspnet", "csbsr-pspnet")
+"""From SrcNet to CSBSR with one factor changed at a time: loss, C, S, blind S, joint."""
+
+
+@cache
 def experiments() -> tuple[Experiment, ...]:
-    """All experiments, each once, in the order of the tables."""
-    return (*_comparison(), *_betas(), *_losses(), *_weights(), *_blur_skip())
+    """All experiments, each once, in the order of the tables, controls last."""
+    groups = (_comparison, _betas, _losses, _weights, _blur_skip, _controls)
+    return tuple(row for group in groups for row in group())
 
 
 def experiment(name: str) -> Experiment:

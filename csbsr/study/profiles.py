@@ -6,7 +6,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Literal, get_type_hints
 
-from csbsr.protocol import PAPER, Protocol, protocol_named
+from csbsr.protocol import PRINTED, Protocol, protocol_named
 
 NAMES = ("smoke", "quick", "paper")
 
@@ -127,7 +127,7 @@ def _build(kind: type, table: dict, where: str) -> object:
 
 
 def _checked_changes(table: dict, where: str) -> dict:
-    known = PAPER.options()
+    known = PRINTED.options()
     for name in table:
         if name not in known or name == "name":
             raise ValueError(f"{where}, [protocol_changes]: unknown protocol option '{name}'")

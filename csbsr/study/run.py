@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from csbsr.evaluation import evaluate
-from csbsr.protocol import PAPER, Protocol
+from csbsr.protocol import REPRODUCTION, Protocol
 from csbsr.study.experiments import Experiment, experiment, with_ancestors
 from csbsr.study.freshness import fingerprint, is_stale, steps_digest
 from csbsr.study.pairs import refresh_pairs
@@ -39,7 +39,7 @@ class Request:
     data: str = "synthetic"
     seed: int = 0
     results: Path = field(default_factory=lambda: repository_root() / "results")
-    protocol: str = PAPER.name
+    protocol: str = REPRODUCTION.name
     device: str = "auto"
     natural: str | None = field(default_factory=lambda: os.environ.get("CSBSR_NATURAL") or None)
     """Folder of natural images for step 1; None: synthetic textures. By default `CSBSR_NATURAL`."""

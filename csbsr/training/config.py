@@ -3,11 +3,11 @@
 from dataclasses import asdict, dataclass
 from typing import Literal
 
-Train = Literal["sr", "segmentation", "both", "blur_skip", "all"]
+Train = Literal["sr", "kernel", "segmentation", "both", "blur_skip", "all"]
 Precision = Literal["fp32", "tf32", "bf16"]
 
-TRAINS = ("sr", "segmentation", "both", "blur_skip", "all")
-LOSSES = ("bc", "gbc", "bgdice", "combo", "dice", "gdice", "wce", "bce", "rcf")
+TRAINS = ("sr", "kernel", "segmentation", "both", "blur_skip", "all")
+LOSSES = ("bc", "gbc", "bgdice", "combo", "boundary", "dice", "gdice", "wce", "bce", "rcf")
 SR_LOSSES = ("kbpn", "l1", "dsrl")
 PRECISIONS = ("fp32", "tf32", "bf16")
 
@@ -26,7 +26,8 @@ class StageConfig:
     crop: int | None = None
     """Side of the HR crops in pixels, None for whole images."""
     train: Train = "both"
-    """What learns. "sr": S alone, C is not even run (steps 1 and 2). "segmentation": C with S
+    """What learns. "sr": S alone, C is not even run (steps 1 and 2). "kernel": the estimator of
+    S's kernel alone, by the absolute error of the kernel. "segmentation": C with S
     frozen in evaluation mode ("without joint learning"). "both": S and C by Eq. 2. "blur_skip":
     the blur skip alone, all else frozen in evaluation mode. "all": what "both" trains, and the
     blur skip with it; without a blur skip the two are the same."""
@@ -163,12 +164,12 @@ class StageConfig:
     @property
     def trains_sr(self) -> bool:
         """Whether S learns."""
-        return self.train in ("sr", "both", "all")
+        return self.train in ("sr", "kernel", "both", "all")
 
     @property
     def trains_segmentation(self) -> bool:
         """Whether C, or at least its blur skip, learns."""
-        return self.train != "sr"
+        return self.train not in ("sr", "kernel")
 
     def identity(self) -> dict[str, object]:
         """Every value that the final weights depend on (not how often they are logged)."""

@@ -7,7 +7,13 @@ from torch import Tensor, nn
 
 from csbsr.degradation import degrade
 from csbsr.losses.segmentation import segmentation_loss, segmentation_loss_map
-from csbsr.losses.super_resolution import dsrl_loss, feature_affinity_loss, kbpn_loss, l1_loss
+from csbsr.losses.super_resolution import (
+    dsrl_loss,
+    feature_affinity_loss,
+    kbpn_loss,
+    kernel_loss,
+    l1_loss,
+)
 from csbsr.losses.weights import (
     combine,
     crack_oriented_weight,
@@ -59,15 +65,18 @@ class Step(nn.Module):
         """Return the loss to descend (scalar) and every term by name (detached scalars)."""
         with torch.no_grad():
             source = images.hr
-            if self.stage.sr_loss == "dsrl" or self.model.sr is not None:
+            if self.model.reads == "lr":
                 source = degrade(images.hr, images.kernel, self.protocol)  # (B, 3, H/4, W/4)
             if self.stage.channels_last:
                 source = source.contiguous(memory_format=torch.channels_last)
+        given = given_kernel or self.model.kernel_source == "true"
         with autocast(self.stage, source.device):
-            output = self.networks(source, images.kernel if given_kernel else None)
+            output = self.networks(source, images.kernel if given else None)
         return objective(output, images, source, self.stage, self.protocol, alpha, beta)
 
     def _networks(self, source: Tensor, kernel: Tensor | None) -> Prediction:
+        if self.stage.train == "kernel":
+            return Prediction(kernel=self.model.sr.estimate_kernel(source))
         if self.stage.train == "sr":
             sr, estimate, _ = self.model.super_resolve(source, kernel)
             return Prediction(sr, estimate)
@@ -86,12 +95,16 @@ def objective(
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """The loss of a batch and its terms by name: `loss`, `L_S`, `L_C` and what they consist of.
 
-    S alone: L_S. C or the blur skip alone: L_C. Both: Eq. 2. DSRL: its own sum. KBPN adds
-    `L_S_hr`, `L_S_lr`, `L_S_kernel`, auxiliary heads `L_C_aux`, DSRL `feature_affinity`. `alpha`
-    and `beta` are the values at this iteration; the loss is the mean over the batch.
+    S alone: L_S. Its kernel alone: L_K. C or the blur skip alone: L_C. Both: Eq. 2. DSRL: its
+    own sum. KBPN adds `L_S_hr`, `L_S_lr`, `L_S_kernel`, auxiliary heads `L_C_aux`, DSRL
+    `feature_affinity`. `alpha` and `beta` are the values at this iteration; the loss is the mean
+    over the batch.
     """
     if stage.sr_loss == "dsrl":
-        loss, terms = dsrl_objective(output, images)
+        loss, terms = dsrl_objective(output, images, stage, protocol, alpha)
+    elif stage.train == "kernel":
+        loss = kernel_loss(output.kernel, images.kernel)
+        terms = {"L_K": loss}
     elif stage.train == "sr":
         loss, terms = sr_objective(output, images, lr, None, stage, protocol)
     else:
@@ -179,14 +192,14 @@ def sr_weight(
         return combine(crack, fail, segmentation)
 
 
-def dsrl_objective(output: Prediction, images: Images) -> tuple[Tensor, dict[str, Tensor]]:
-    """DSRL's own objective per sample (B,), with its terms."""
-    total = dsrl_loss(output.prob, images.mask, output.sr, images.hr, *output.features)
-    with torch.no_grad():
-        l_s = l1_loss(output.sr, images.hr)
-        affinity = feature_affinity_loss(*output.features)
-        l_c = total - 0.5 * (l_s + affinity)
-    return total, {"L_C": l_c, "L_S": l_s, "feature_affinity": affinity}
+def dsrl_objective(
+    output: Prediction, images: Images, stage: StageConfig, protocol: Protocol, alpha: float
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """DSRL's objective per sample (B,), with its terms: L_C (its own is "bce"), L1, affinity."""
+    l_c = _segmentation(output.prob, images, stage, protocol, alpha, None)
+    l_s = l1_loss(output.sr, images.hr)
+    affinity = feature_affinity_loss(*output.features)
+    return dsrl_loss(l_c, l_s, affinity), {"L_C": l_c, "L_S": l_s, "feature_affinity": affinity}
 
 
 def _segmentation(

@@ -31,7 +31,11 @@ def learning_modules(model: nn.Module, stage: StageConfig) -> list[tuple[str, nn
         return [("segmentation", model)]
     modules = []
     if stage.trains_sr:
-        modules.append(("sr", _need(getattr(model, "sr", None), stage, "super-resolution")))
+        network = _need(getattr(model, "sr", None), stage, "super-resolution")
+        if stage.train == "kernel":
+            estimator = getattr(network, "kernel_modules", None)
+            network = _need(estimator and estimator(), stage, "super-resolution (kernel)")
+        modules.append(("sr", network))
     if stage.trains_segmentation:
         network = _need(getattr(model, "segmentation", None), stage, "segmentation")
         if stage.train == "blur_skip":

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from csbsr.data.synthetic import SyntheticCracks
 from csbsr.degradation import degrade, gaussian_kernels
-from csbsr.protocol import PAPER
+from csbsr.protocol import PRINTED
 from csbsr_book.site.drawing import (
     DATA,
     FEATURES,
@@ -57,9 +57,9 @@ def thumbnails(side: int = 160) -> Thumbnails:
     image, mask = example_image()
     hr = torch.from_numpy(image)[None].float() / 255
     kernel = gaussian_kernels(torch.tensor([2.0]), torch.tensor([0.7]), torch.tensor([0.6]))
-    lr = degrade(hr, kernel, PAPER)
+    lr = degrade(hr, kernel, PRINTED)
     left = gaussian_kernels(torch.tensor([0.9]), torch.tensor([0.9]), torch.tensor([0.0]))
-    sr = degrade(hr, left, PAPER, scale=1)
+    sr = degrade(hr, left, PRINTED, scale=1)
     places = np.argwhere(mask[0])
     top, start = np.clip(places[len(places) // 2] - side // 2, 0, 448 - side) // 4 * 4
 

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 
-from csbsr.protocol import PAPER, RELEASED
+from csbsr.protocol import PRINTED, RELEASED
 from csbsr.study.profiles import NAMES, Profile, load_profile
 from csbsr.study.verdicts import WORDS, Verdict
 from csbsr_book.paper.checks import seed_sd
@@ -156,7 +156,7 @@ def deviations_table() -> Table:
     titles = (
         "Paper says",
         "Released code does",
-        "Our choice (option: PAPER / RELEASED)",
+        "Our choice (option: PRINTED / RELEASED)",
         "Measured effect",
     )
     columns = ["Topic", *(Column(title, prose=True) for title in titles)]
@@ -220,7 +220,7 @@ def hyperparameter_table() -> Table:
 
 def protocol_table(names: Sequence[str]) -> Table:
     """Some options in which text and released code differ, in both protocols."""
-    paper, released = PAPER.options(), RELEASED.options()
+    paper, released = PRINTED.options(), RELEASED.options()
     rows = [[Words(name, "code"), str(paper[name]), str(released[name])] for name in names]
     columns = ["Option", "Paper's text", "Authors' code"]
     return Table("Where text and code of the setup differ", columns, rows)

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from csbsr import losses
-from csbsr.protocol import PAPER, RELEASED, Protocol
+from csbsr.protocol import PRINTED, RELEASED, Protocol
 from csbsr.training.schedules import RELEASED_EPOCH, RELEASED_STEP3, alpha_rebalance
 from csbsr_book.chapters.example_crack import (
     Example,
@@ -69,7 +69,7 @@ def landscape_figure(example: Example) -> Figure:
         ("share of the crack missed", partly_missed, np.linspace(0, 1, 21)),
     )
     figure, axes = plt.subplots(2, 3, figsize=(10.5, 5.6), sharex="col", sharey=True)
-    for line, protocol in zip(axes, (PAPER, RELEASED)):
+    for line, protocol in zip(axes, (PRINTED, RELEASED)):
         for axis, (label, change, steps) in zip(line, ways):
             for name, loss in terms(example, protocol).items():
                 best = loss(soft(example.mask))
@@ -111,7 +111,7 @@ def vanishing_figure(example: Example) -> Figure:
     missed = (example.mask > 0.5) & ~covered
     logits = torch.linspace(-7, 3, 41)
     figure, axes = plt.subplots(1, 2, figsize=(9, 3), sharey=True)
-    for axis, protocol in zip(axes, (PAPER, RELEASED)):
+    for axis, protocol in zip(axes, (PRINTED, RELEASED)):
         for name in ("Dice", "GDice", "WCE"):
             pulls = []
             for logit in logits:
@@ -142,7 +142,7 @@ def sizes_table(example: Example) -> Table:
     }
     rows = [
         [f"{name}, {protocol.name}", *(loss(p).item() + 0.0 for p in predictions.values())]
-        for protocol in (PAPER, RELEASED)
+        for protocol in (PRINTED, RELEASED)
         for name, loss in terms(example, protocol).items()
     ]
     caption = "Value of each loss term for some predictions of one crack, in both forms."

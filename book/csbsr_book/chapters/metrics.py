@@ -27,7 +27,7 @@ from csbsr.metrics import (
 )
 from csbsr.metrics.plain import surface_lengths
 from csbsr.metrics.surface import squared_distances
-from csbsr.protocol import PAPER, RELEASED
+from csbsr.protocol import PRINTED, RELEASED
 from csbsr_book.chapters.example_crack import Example, flawed_prediction
 from csbsr_book.site.table import Column, Content, Number, Table
 
@@ -229,7 +229,7 @@ def interval_table(prob: NDArray, target: NDArray, seed: int = 0, tiles: int = 4
 def kernel_psnr_table(count: int = 500, seed: int = 0) -> Table:
     """Kernel PSNR of estimates that know nothing, on random kernels of both protocols."""
     rows = []
-    for protocol, label in ((PAPER, "variance in [0.2, 4]"), (RELEASED, "std in [0.2, 4]")):
+    for protocol, label in ((PRINTED, "variance in [0.2, 4]"), (RELEASED, "std in [0.2, 4]")):
         kernels = random_kernels(count, np.random.default_rng(seed), protocol)
         guesses = (
             torch.zeros_like(kernels),

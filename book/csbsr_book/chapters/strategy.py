@@ -9,7 +9,7 @@ import torch
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from csbsr.protocol import PAPER, RELEASED
+from csbsr.protocol import PRINTED, RELEASED
 from csbsr.study.experiments import experiment
 from csbsr.study.models import build
 from csbsr.study.profiles import Profile, Step, load_profile
@@ -94,8 +94,8 @@ def schedules_figure(profile: Profile, points: int = 600) -> Figure:
             axes[1].plot(x, np.zeros(points), color="#333333")
             continue
         for beta, protocol, line, label in (
-            (0.3, PAPER, "-", "constant 0.3"),
-            ("increasing", PAPER, "--", "increasing, paper"),
+            (0.3, PRINTED, "-", "constant 0.3"),
+            ("increasing", PRINTED, "--", "increasing, paper"),
             ("increasing", RELEASED, ":", "increasing, authors' code"),
         ):
             values = [beta_at(int(i), step.iterations, beta, protocol) for i in inside]

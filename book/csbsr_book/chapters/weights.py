@@ -9,14 +9,14 @@ from torch import Tensor
 
 from csbsr import losses
 from csbsr.degradation import degrade, gaussian_kernels
-from csbsr.protocol import PAPER, Protocol
+from csbsr.protocol import PRINTED, Protocol
 from csbsr_book.chapters.example_crack import Example, flawed_prediction
 
 CONSTANTS = tuple(2.0**i for i in range(-3, 4))
 """The values of m^C and m^F that the paper tried (Table V)."""
 
 
-def naive_sr(example: Example, protocol: Protocol = PAPER, scale: int = 4) -> Tensor:
+def naive_sr(example: Example, protocol: Protocol = PRINTED, scale: int = 4) -> Tensor:
     """Return the bicubic enlargement of the degraded image: an SR image that needs no network."""
     kernel = gaussian_kernels(torch.tensor([2.0]), torch.tensor([1.2]), torch.tensor([0.6]))
     lr = degrade(example.image, kernel, protocol, scale)  # (1, 3, H/4, W/4)
@@ -29,13 +29,13 @@ def crack_weight_figure(example: Example, constants: tuple[float, ...] = (1 / 8,
     axes[0].imshow(example.image[0].permute(1, 2, 0).numpy())
     axes[0].set_title("image")
     for axis, m in zip(axes[1:-1], constants):
-        weight = losses.crack_oriented_weight(example.distance, m, PAPER)[0, 0].numpy()
+        weight = losses.crack_oriented_weight(example.distance, m, PRINTED)[0, 0].numpy()
         shown = axis.imshow(weight, cmap="magma", vmin=0, vmax=1)
         axis.set_title(rf"$w^C$, $m^C={m:g}$")
     figure.colorbar(shown, ax=axes[-2], shrink=0.75)
     pixels = torch.arange(0, 17, dtype=torch.float32).reshape(1, 1, 1, -1)
     for m in constants:
-        weight = losses.crack_oriented_weight(pixels, m, PAPER).flatten().numpy()
+        weight = losses.crack_oriented_weight(pixels, m, PRINTED).flatten().numpy()
         axes[-1].plot(range(17), weight, marker=".", label=rf"$m^C={m:g}$")
     axes[-1].set(xlabel="distance to the crack in pixels", title=r"$w^C$")
     axes[-1].legend()
@@ -64,7 +64,7 @@ def fail_weight_figure(example: Example, constants: tuple[float, ...] = (1 / 8, 
     return figure
 
 
-def weighted_error_figure(example: Example, protocol: Protocol = PAPER) -> Figure:
+def weighted_error_figure(example: Example, protocol: Protocol = PRINTED) -> Figure:
     """The L1 map of a naive SR image, plain and under each weight that Table V compares."""
     error = (naive_sr(example) - example.image).abs().mean(1, keepdim=True)  # (1, 1, H, W)
     figure, axes = plt.subplots(1, 4, figsize=(11.5, 3.6))
@@ -84,7 +84,7 @@ def share_figure(example: Example) -> Figure:
     prob = flawed_prediction(example)
     weights = {
         r"$w^C$, against $m^C$": [
-            losses.crack_oriented_weight(example.distance, m, PAPER) for m in CONSTANTS
+            losses.crack_oriented_weight(example.distance, m, PRINTED) for m in CONSTANTS
         ],
         r"$w^F$, against $m^F$": [
             losses.fail_oriented_weight(prob, example.mask, m) for m in CONSTANTS

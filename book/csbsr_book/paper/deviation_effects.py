@@ -1,6 +1,6 @@
 """What a difference between text and released code does, measured on small examples.
 
-Every function compares `PAPER` with `RELEASED` (or two values of one option) on an example made
+Every function compares `PRINTED` with `RELEASED` (or two values of one option) on an example made
 here, takes well under a second, and returns one sentence. Effects that need a training are not
 measured; the deviations page says so.
 """
@@ -25,7 +25,7 @@ from csbsr.networks.blur_skip import BlurSkip
 from csbsr.networks.dbpn import DBPN
 from csbsr.networks.kbpn import KBPN
 from csbsr.networks.pspnet import PSPNet
-from csbsr.protocol import PAPER, RELEASED
+from csbsr.protocol import PRINTED, RELEASED
 from csbsr.training.schedules import beta_at
 
 SIZE = 96
@@ -57,7 +57,7 @@ def _widest(std: float) -> Tensor:
 def blur_range() -> str:
     """Compare the LR images under the widest blur of either range."""
     variance, std = _widest(math.sqrt(4.0)), _widest(4.0)
-    difference = psnr(*(degrade(crack_image(), k, PAPER) for k in (variance, std)))
+    difference = psnr(*(degrade(crack_image(), k, PRINTED) for k in (variance, std)))
     return (
         "The widest blur has a standard deviation of 2 px by the text and 4 px by the code; the "
         f"PSNR between the LR images of one example is then {difference.item():.1f} dB."
@@ -72,18 +72,18 @@ def percentile() -> str:
     prob[80:84, 40:44] = 1
     values = [
         threshold_curves(prob, truth, [0.5], percentile=p).hausdorff[0]
-        for p in (PAPER.percentile, RELEASED.percentile)
+        for p in (PRINTED.percentile, RELEASED.percentile)
     ]
     return (
         f"A perfect line with one false blob 70 px away: {values[0]:.1f} px at percentile "
-        f"{PAPER.percentile:g}, {values[1]:.1f} px at percentile {RELEASED.percentile:g}."
+        f"{PRINTED.percentile:g}, {values[1]:.1f} px at percentile {RELEASED.percentile:g}."
     )
 
 
 def pspnet_extractor() -> str:
     """Count the parameters of both networks at full width."""
     with torch.device("meta"):
-        nets = [PSPNet(extractor=p.pspnet_extractor) for p in (PAPER, RELEASED)]
+        nets = [PSPNet(extractor=p.pspnet_extractor) for p in (PRINTED, RELEASED)]
     counts = [sum(w.numel() for w in net.parameters()) / 1e6 for net in nets]
     return f"PSPNet has {counts[0]:.1f} million parameters with VGG-16, {counts[1]:.1f} otherwise."
 
@@ -113,7 +113,7 @@ def kernel_weight() -> str:
     kernels = random_kernels(200, np.random.default_rng(0), RELEASED)
     error = (kernels - kernels.mean(0, keepdim=True)).square().mean().item()
     return (
-        f"For the mean kernel as estimate the term is {PAPER.kernel_weight:g} x {error:.0e}, far "
+        f"For the mean kernel as estimate the term is {PRINTED.kernel_weight:g} x {error:.0e}, far "
         "below image terms of some 0.01: either way it hardly trains the estimator."
     )
 
@@ -126,7 +126,7 @@ def wce() -> str:
     missed = torch.full_like(mask, 0.01)
     ratios = [
         (weighted_cross_entropy(missed, mask, p) / weighted_cross_entropy(doubt, mask, p)).item()
-        for p in (PAPER, RELEASED)
+        for p in (PRINTED, RELEASED)
     ]
     return (
         f"With {share:.1%} of crack pixels, predicting 1 % everywhere costs {ratios[0]:.2f} times "
@@ -137,7 +137,7 @@ def wce() -> str:
 def dice() -> str:
     """Compare the loss of predicting nothing."""
     mask = crack_mask()
-    values = [dice_loss(torch.zeros_like(mask), mask, p).item() for p in (PAPER, RELEASED)]
+    values = [dice_loss(torch.zeros_like(mask), mask, p).item() for p in (PRINTED, RELEASED)]
     return (
         f"Predicting nothing at {mask.mean().item():.1%} of crack pixels: loss {values[0]:.2f} by "
         f"the text, {values[1]:.2f} by the code."
@@ -149,7 +149,7 @@ def gdice() -> str:
     mask = crack_mask()
     paper, code = (
         [generalized_dice_loss(x, mask, p).item() for x in (mask, torch.zeros_like(mask))]
-        for p in (PAPER, RELEASED)
+        for p in (PRINTED, RELEASED)
     )
     return (
         f"Truth against nothing: {paper[0]:.3f} against {paper[1]:.3f} by the text, "
@@ -164,7 +164,7 @@ def boundary() -> str:
     beside = torch.zeros_like(mask)
     beside[..., SIZE // 2 + 2, SIZE // 2] = 1
     costs, gains = (
-        [boundary_loss(x, distance, p).item() for p in (PAPER, RELEASED)] for x in (beside, mask)
+        [boundary_loss(x, distance, p).item() for p in (PRINTED, RELEASED)] for x in (beside, mask)
     )
     return (
         f"One false pixel beside a crack costs {costs[0]:.2f} by the text and {costs[1]:.1e} by "
@@ -176,7 +176,7 @@ def crack_weight_factor() -> str:
     """Compare the weights on a crack and one pixel beside it for m^C = 8."""
     distance = torch.tensor([0.0, 1.0]).view(1, 1, 1, 2)
     paper, code = (
-        crack_oriented_weight(distance, 8.0, p).flatten().tolist() for p in (PAPER, RELEASED)
+        crack_oriented_weight(distance, 8.0, p).flatten().tolist() for p in (PRINTED, RELEASED)
     )
     return (
         f"With m^C = 8: {paper[0]:.0f} on a crack and {paper[1]:.4f} one pixel beside it by the "
@@ -194,7 +194,7 @@ def blur_skip_training() -> str:
 def antialias() -> str:
     """Compare the LR images with and without antialias."""
     kernel = _widest(1.0)
-    images = [degrade(crack_image(), kernel, PAPER.but(antialias=a)) for a in (True, False)]
+    images = [degrade(crack_image(), kernel, PRINTED.but(antialias=a)) for a in (True, False)]
     return (
         "PSNR between the LR images of one example with and without antialias, blur of 1 px: "
         f"{psnr(*images).item():.1f} dB."
@@ -203,7 +203,7 @@ def antialias() -> str:
 
 def quantise_test() -> str:
     """Compare the LR image before and after truncation to 8 bits."""
-    lr = degrade(crack_image(), _widest(1.0), PAPER)
+    lr = degrade(crack_image(), _widest(1.0), PRINTED)
     score = psnr(lr, quantise(lr)).item()
     return f"PSNR between an LR image and its truncation to 8 bits: {score:.1f} dB."
 
@@ -239,7 +239,7 @@ def empty_penalty() -> str:
 def beta_ramp() -> str:
     """Compare beta in the middle of step 3."""
     total = 150_000
-    betas = [beta_at(total // 2, total, "increasing", p) for p in (PAPER, RELEASED)]
+    betas = [beta_at(total // 2, total, "increasing", p) for p in (PRINTED, RELEASED)]
     return (
         f"In the middle of step 3 beta is {betas[0]:.3f} by the text, {betas[1]:.3f} by the code."
     )

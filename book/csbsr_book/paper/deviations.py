@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 from functools import cache
 from typing import Any
 
-from csbsr.protocol import PAPER, RELEASED, Protocol
+from csbsr.protocol import PRINTED, RELEASED, Protocol
 from csbsr_book.paper import deviation_effects
 from csbsr_book.paper.printed import build, read_toml
 
@@ -27,8 +27,8 @@ class Deviation:
     """Function of `deviation_effects` that measures the difference."""
 
     def settings(self) -> tuple[tuple[str, object, object], ...]:
-        """Return (option, value in PAPER, value in RELEASED) of every option."""
-        return tuple((o, getattr(PAPER, o), getattr(RELEASED, o)) for o in self.options)
+        """Return (option, value in PRINTED, value in RELEASED) of every option."""
+        return tuple((o, getattr(PRINTED, o), getattr(RELEASED, o)) for o in self.options)
 
     def measured_effect(self) -> str:
         """Return the measured effect in one sentence, or "not measured"."""

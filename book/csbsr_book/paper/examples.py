@@ -13,7 +13,7 @@ from scipy.ndimage import binary_erosion, distance_transform_edt
 
 from csbsr.losses.weights import crack_oriented_weight, fail_oriented_weight
 from csbsr.metrics import threshold_curves
-from csbsr.protocol import PAPER
+from csbsr.protocol import PRINTED
 from csbsr.study.verdicts import Verdict
 from csbsr_book.paper.printed import Parameter
 
@@ -178,7 +178,7 @@ def dice_is_harmonic_mean() -> Verdict:
 def crack_weight_range() -> Verdict:
     """Eq. (9) over a whole image."""
     distance = torch.as_tensor(signed_distance(small_mask()), dtype=torch.float32)[None, None]
-    weight = crack_oriented_weight(distance, 1.0, PAPER)
+    weight = crack_oriented_weight(distance, 1.0, PRINTED)
     low, high = weight.min().item(), weight.max().item()
     return _verdict(low >= 0 and high <= 1, f"m^C = 1: between {low:.2g} and {high:.2g}")
 

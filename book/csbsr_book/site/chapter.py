@@ -11,7 +11,7 @@ from markupsafe import Markup
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from csbsr.protocol import PAPER, Protocol
+from csbsr.protocol import REPRODUCTION, Protocol
 from csbsr.study.profiles import Profile, load_profile
 from csbsr.study.provenance import repository_root, run_card
 from csbsr.study.results import ResultFile
@@ -42,7 +42,7 @@ class Chapter:
         seed: int = 0,
         data: str | None = None,
         results: str | None = None,
-        protocol: str = PAPER.name,
+        protocol: str = REPRODUCTION.name,
     ) -> None:
         self.name = name
         self.profile: Profile = load_profile(profile)
