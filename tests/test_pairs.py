@@ -8,9 +8,7 @@ import pytest
 
 from csbsr.study import provenance
 from csbsr.study.pairs import refresh_pairs
-from csbsr.study.results import ResultFile, find_results, read_result, write_json
-from csbsr_book.chapters.tables import NOTHING, pair_table_html, paired_runs
-from csbsr_book.site.exhibit import table_values
+from csbsr.study.results import ResultFile, read_result, write_json
 
 NAMES = ["a", "b", "c", "d", "e", "f"]
 
@@ -91,29 +89,6 @@ def test_other_seeds_and_other_images_are_no_pairs(tmp_path: Path) -> None:
     put(tmp_path, "kbpn+pspnet", 0.1, names=[*NAMES[:5], "another"])
     assert refresh(tmp_path) == 0
     assert paired(path) is None
-
-
-def test_the_table_shows_every_seed_and_the_mean(tmp_path: Path) -> None:
-    for seed, shift in ((0, 0.2), (2, 0.18)):
-        put(tmp_path, "csbsr-pspnet", shift, seed)
-        put(tmp_path, "kbpn+pspnet", 0.15, seed)
-        refresh_pairs(tmp_path, "quick", "walls", seed, lambda result: False)
-    put(tmp_path, "hr-pspnet", 0.3, seed=1)  # its baseline has no such seed
-    runs = find_results(tmp_path, "quick", "walls")
-    found = paired_runs(runs, ["hr-pspnet", "csbsr-pspnet"])
-    assert list(found) == ["csbsr-pspnet"]
-    (table,) = table_values(pair_table_html(found))
-    assert table["header"][2:] == ["Seed 0", "Seed 2", "Mean over seeds"]
-    assert table["rows"] == [
-        [
-            "CSBSR w/ PSPNet",
-            "KBPN + PSPNet",
-            "+0.0500 [+0.0500, +0.0500]",
-            "+0.0300 [+0.0300, +0.0300]",
-            "+0.0400 ± 0.0100",
-        ]
-    ]
-    assert pair_table_html({}) == NOTHING
 
 
 def test_results_do_not_make_a_checkout_dirty(

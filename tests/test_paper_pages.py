@@ -12,13 +12,14 @@ from csbsr_book.chapters.ledger import (
     by_eye_table,
     claims_of,
     claims_summary,
-    claims_table,
+    claims_tables,
     deviations_table,
     inconsistencies_table,
 )
 from csbsr_book.paper.claims import claims_text, load_by_eye, load_claims
 from csbsr_book.paper.deviations import NOT_MEASURED, load_deviations, parse_deviations
 from csbsr_book.paper.inconsistencies import SEVERITIES, load_inconsistencies
+from csbsr_book.site.table import html
 
 ROWS = {row.id: row for row in load_deviations()}
 
@@ -65,7 +66,7 @@ def test_wrong_rows_are_refused(changes, message):
 
 
 def inconsistencies():
-    return "".join(inconsistencies_table(severity) for severity in SEVERITIES)
+    return "".join(html(inconsistencies_table(severity)) for severity in SEVERITIES)
 
 
 class Outline(HTMLParser):
@@ -89,8 +90,8 @@ class Outline(HTMLParser):
 
 
 def test_parts_of_the_claims_page_show_every_claim_once():
-    tables = [claims_table(claims_of(part), {}) for part in PARTS]
-    text = "".join([claims_summary({}), *tables, by_eye_table()])
+    tables = [table for part in PARTS for table in claims_tables(claims_of(part), {})]
+    text = "".join(map(html, [claims_summary({}), *tables, by_eye_table()]))
     expected = [f"claim-{c.id}" for c in (*load_claims(), *load_by_eye())]
     assert sorted(Outline(text).ids) == sorted(expected)
     assert text.count('class="table-scroll"') == text.count("<table")
@@ -100,8 +101,9 @@ def test_parts_of_the_claims_page_show_every_claim_once():
 
 def test_one_claim_shows_quote_place_evidence_and_both_verdicts():
     claim = next(c for c in load_claims() if c.id == "t4-bc-third-ssim")
-    text = claims_table([claim], {})
-    for part in (claim.place, "third place", "place 4 of 6", "verdict-fails"):
+    (table,) = claims_tables([claim], {})
+    text = html(table)
+    for part in (claim.place, "third place", "place 4 of 6", "verdict-does-not-hold"):
         assert part in text
     assert "verdict-not-run" in text
 
@@ -122,7 +124,7 @@ def test_links_from_inconsistencies_lead_to_claims():
 
 
 def test_deviations_table_shows_every_row_and_option():
-    text = deviations_table()
+    text = html(deviations_table())
     assert sorted(Outline(text).ids) == sorted(f"deviation-{i}" for i in ROWS)
     assert "<code>percentile</code>: 95.0 / 50.0" in text
 

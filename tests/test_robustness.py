@@ -32,8 +32,10 @@ from csbsr.study.robustness import (
 from csbsr.study.run import Request
 from csbsr_book.chapters.robustness import Robustness
 from csbsr_book.chapters.robustness_figures import judged, photograph_figure, robustness_tables
+from csbsr_book.site import fresh
 from csbsr_book.site.chapter import Chapter
 from csbsr_book.site.exhibit import place_of
+from csbsr_book.site.table import html, values
 
 
 class Darkness(nn.Module):
@@ -167,31 +169,38 @@ def test_larger_profiles_and_real_data_come_first(tmp_path: Path) -> None:
 
 
 def test_chapter_marks_smoke_and_prefers_a_real_result(
-    stand_ins: list[str], tmp_path: Path
+    stand_ins: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     results = tmp_path / "results"
     page = Robustness(Chapter("14", results=str(results)))
     assert page.smoke
-    assert "smoke run, not a result" in page.tables()
-    assert page.tables().startswith('<details class="smoke-values">')
-    assert "say nothing" in page.reading()
-    figure = page.compared()
-    assert any("smoke run" in text.get_text() for text in figure.texts)
-    plt.close(figure)
+    assert all(table.smoke for table in page.tables())
+    assert "say nothing" in html(page.reading())
+    shown = page.compared()
+    assert shown.smoke
+    assert any("smoke run" in text.get_text() for text in shown.figure.texts)
+    plt.close("all")
 
-    source = robustness.robustness_path(page.request)
+    source = page.run.path
     real = results / "quick" / "walls" / "robustness" / "seed3.json"
     real.parent.mkdir(parents=True)
     content = json.loads(source.read_text()) | {"profile": "quick", "seed": 3}
     real.write_text(json.dumps(content))
     page = Robustness(Chapter("14", results=str(results)))
+    assert page.smoke, "a smoke file under the name of another run is stale"
+    assert "Stale and left out: quick, seed 3" in html(page.tables()[-1])
+
+    monkeypatch.setattr(fresh, "is_robustness_stale", lambda content: False)
+    page = Robustness(Chapter("14", results=str(results)))
     assert not page.smoke
     assert page.contents[0]["seed"] == 3
     assert page.profile == load_profile("quick")
-    assert page.tables().index("csbsr-table") < page.tables().index("smoke run, not a result")
-    assert page.reading().count("<li>") == len(MODELS) - 1
+    assert [table.smoke for table in page.tables()] == [False] * 3 + [True] * 3
+    assert len(values(page.reading())["rows"]) == len(MODELS) - 1
     assert [place_of(result) for result in page.results] == [real.parts[-4:]]
-    assert "stale" in page.tables(), "a smoke file under the name of another run"
+    for shown in (page.compared(), page.every()):
+        assert "the pictures are missing" in shown.alt, "no masks lie beside the result"
+    plt.close("all")
 
 
 def test_table_shows_fixed_and_best_threshold() -> None:
@@ -200,7 +209,7 @@ def test_table_shows_fixed_and_best_threshold() -> None:
         return {"conditions": [{"kind": k, "strength": s} | values for k, s in CONDITIONS]}
 
     content = {"models": {"dsrl": model(0.25), LEADING: model(0.5)}, "walls": {"names": ["a"]}}
-    text = robustness_tables([content, content], smoke=False)
+    text = "".join(map(html, robustness_tables([content, content])))
     assert "<strong>0.500</strong> (0.600)" in text
     assert "0.250 (0.350)" in text
     assert "<strong>0.250</strong>" not in text

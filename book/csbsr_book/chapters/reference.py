@@ -101,9 +101,9 @@ def experiment_table(results: Path) -> Table:
 
 def totals() -> Table:
     """How many iterations all experiments together are."""
-    rows = experiments()
+    rows = [row for row in experiments() if row.learns]
     skips = sum(row.blur_skip is not None for row in rows)
-    networks = {row.sr for row in rows if row.sr and row.sr != "dsrl"}
+    networks = {(r.sr, r.kernel) for r in rows if r.sr not in (None, "bicubic", "dsrl")}
     starts = len({row.segmentation for row in rows if row.sr != "dsrl"})
     lines = []
     for name in NAMES:
@@ -112,7 +112,9 @@ def totals() -> Table:
         shared += starts * p.warm_start.iterations
         own = (len(rows) - skips) * p.step3.iterations + skips * p.blur_skip.iterations
         lines.append([Words(name, "code"), shared + own])
-    return Table(f"All {len(rows)} experiments, one seed", ["Profile", "Iterations"], lines)
+    return Table(
+        f"All {len(rows)} experiments that train, one seed", ["Profile", "Iterations"], lines
+    )
 
 
 def _numbers(value: object, path: str = "") -> Iterator[tuple[str, float]]:

@@ -9,7 +9,7 @@ import torch
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from csbsr.protocol import PRINTED, RELEASED
+from csbsr.protocol import PRINTED, RELEASED, REPRODUCTION
 from csbsr.study.experiments import experiment
 from csbsr.study.models import build
 from csbsr.study.profiles import Profile, Step, load_profile
@@ -190,7 +190,7 @@ def gradient_table(seed: int = 0) -> Table:
     mean nothing, whether they are zero does.
     """
     profile = load_profile("smoke")
-    protocol = profile.protocol("paper")
+    protocol = profile.protocol(REPRODUCTION.name)
     example = example_crack(size=128, seed=seed)
     kernel = torch.ones(2, 1, 21, 21) / 441
     images = Images(*(t.expand(2, -1, -1, -1) for t in example[:3]), kernel)

@@ -115,8 +115,8 @@ def paper_table(number: str, ours: FoundResults, authors: Results) -> Table:
     seeds = {tuple(r.seed for r in ours.fresh.get(row.experiment, ())) for row in table.rows}
     if len(seeds - {()}) > 1:
         caption += " Rows of ours differ in their seeds: the claims compare common seeds only."
-    against = Column("Against its baseline", digits=METRICS["IoU_max"].digits)
-    return Table(caption, ["Row", *columns_of(table.columns), against, "Ours: what was run"], rows)
+    last = [Column("Against its baseline", digits=4), "Ours: what was run"]
+    return Table(caption, ["Row", *columns_of(table.columns), *last], rows)
 
 
 def _against(row: Row, table: printed.Table, pairs: Pairs) -> Cell:
@@ -125,8 +125,9 @@ def _against(row: Row, table: printed.Table, pairs: Pairs) -> Cell:
     if not baseline or row.reference or not (rivals or row.experiment in pairs):
         return Cell(("–",))
     values = [r.values.get("IoU_max") for r in (row, *rivals)]
+    digits = METRICS["IoU_max"].digits  # as printed; ours need one more
     known = len(values) == 2 and None not in values
-    gap = Number(values[0] - values[1] if known else None, "paper", signed=True)
+    gap = Number(values[0] - values[1] if known else None, "paper", digits, signed=True)
     own = contrast(pairs.get(row.experiment, ()), "IoU_max")
     return Cell((gap, own, Words(f"against {experiment(baseline).title}", "words")))
 

@@ -138,7 +138,7 @@ class Chapter:
 
     def html(self, text: str) -> None:
         """Show HTML that a template made."""
-        display(HTML(text))
+        display(HTML(str(text)))
 
     def _exhibit(
         self,

@@ -207,6 +207,8 @@ def _values(cell: Cell) -> object:
         voice = "" if isinstance(number, bool) else number.voice
         found.setdefault(voice or "value", []).append(_value(number))
     single = {voice: v[0] if len(v) == 1 else v for voice, v in found.items()}
+    if not any(map(str.isalnum, text)):
+        text = ""  # brackets and strokes between numbers
     if text or list(single) != ["value"]:
         return {"text": text, **single} if text else single
     return single["value"]
