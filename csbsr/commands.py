@@ -35,7 +35,7 @@ def _overview() -> int:
     quick = load_profile("quick")
     print("\nExperiments (cost at quick):")
     for row in experiments():
-        print(f"  {row.id:<40}{row.title:<44}{cost(quick, row)}")
+        print(f"  {row.id:<40}{row.title:<44}{cost(quick, row, quick.protocol("reproduction"))}")
     return 0
 
 

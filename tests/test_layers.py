@@ -10,17 +10,17 @@ ROOT = Path(__file__).parents[1]
 HOUSES = {"csbsr": ROOT / "csbsr", "csbsr_book": ROOT / "book" / "csbsr_book"}
 
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("csbsr.protocol",),
+    ("csbsr.protocol", "csbsr.study.toml"),
     ("csbsr.degradation", "csbsr.metrics", "csbsr.networks"),
     ("csbsr.realistic",),
-    ("csbsr.data", "csbsr.losses"),
+    ("csbsr.data", "csbsr.losses", "csbsr.model_file"),
     ("csbsr.training",),
     ("csbsr.evaluation", "csbsr.inference"),
     ("csbsr.study.provenance", "csbsr.study.experiments", "csbsr.study.profiles"),
     ("csbsr.study.models", "csbsr.study.panels", "csbsr.study.sources"),
     ("csbsr.study.steps",),
     ("csbsr.study.results", "csbsr.study.verdicts"),
-    ("csbsr.study.freshness",),
+    ("csbsr.study.freshness", "csbsr.study.trained"),
     ("csbsr.study.pairs",),
     ("csbsr.study.run",),
     (

@@ -45,11 +45,11 @@ def test_paper_profile_has_the_numbers_of_the_paper() -> None:
     ("change", "message"),
     [
         (("[images]", "[images]\nflavour = 1"), "unknown key 'flavour'"),
-        (("crop = 64", "crop = 'wide'"), "'crop' must be int"),
+        (("crop = 64", "crop = 'wide'"), "'crop' must be an integer, not 'wide'"),
         (('precision = "fp32"', 'precision = "fp8"'), "'precision' must be one of"),
         (("estimated_kernel = 7", "kernel_shape = 7"), "unknown protocol option"),
         (("crop = 64\n", "\n"), "missing 'crop'"),
-        (("is_result = false", "is_result = 0"), "'is_result' must be bool"),
+        (("is_result = false", "is_result = 0"), "'is_result' must be true or false, not 0"),
         (("[images]", "[images"), "not TOML"),
     ],
 )

@@ -65,7 +65,8 @@ class Joint(nn.Module):
     image the model is to be given: "lr", or "hr" (by default without S: the upper bound).
     `kernel_source` is where KBPN's kernel comes from, in training and at test: its own estimate,
     the true kernel (the oracle, which must then be given), or one constant kernel for all images,
-    `constant` (1, 21, 21).
+    the buffer `constant` (1, 21, 21). `shuffle_kernels` hands the blur skip the kernel of the next
+    image of the batch (a control; an image alone in its batch keeps its own).
     """
 
     def __init__(
@@ -76,15 +77,15 @@ class Joint(nn.Module):
         *,
         reads: Literal["lr", "hr"] | None = None,
         kernel_source: KernelSource = "estimate",
-        constant: Tensor | None = None,
+        shuffle_kernels: bool = False,
     ) -> None:
         super().__init__()
-        if (constant is None) == (kernel_source == "constant"):
-            raise ValueError("give a constant kernel with kernel_source = 'constant', only there")
         self.sr = sr
         self.reads = reads or ("hr" if sr is None else "lr")
         self.kernel_source = kernel_source
-        self.register_buffer("constant", constant, persistent=False)
+        if kernel_source == "constant":
+            self.register_buffer("constant", torch.zeros(1, 21, 21))
+        self.shuffle_kernels = shuffle_kernels
         self.normalise = Normalise(normalisation)
         self.segmentation = segmentation
 
@@ -109,6 +110,8 @@ class Joint(nn.Module):
         if detach:
             image = image.detach()
             condition = None if condition is None else condition.detach()
+        if self.shuffle_kernels and condition is not None:
+            condition = condition.roll(1, 0)
         prob, aux = self.segmentation(image, condition)
         return JointOutput(sr, prob, square, aux, kernel_map)
 

@@ -1,15 +1,34 @@
-"""Networks of an experiment at a profile's widths."""
+"""The networks of an experiment: their architecture in a profile, and the modules they use."""
 
-from torch import nn
+from dataclasses import replace
+from typing import TypeVar
 
-from csbsr.networks.joint import DSRLJoint, Joint
+from csbsr.networks.architecture import (
+    Architecture,
+    BicubicConfig,
+    BlurSkipConfig,
+    CrackFormerConfig,
+    DarknessConfig,
+    DBPNConfig,
+    DSRLConfig,
+    HRNetConfig,
+    KBPNConfig,
+    PSPNetConfig,
+    SegmentationConfig,
+    SegNetConfig,
+    SrcNetConfig,
+    SRConfig,
+    UNetConfig,
+)
 from csbsr.protocol import Protocol
-from csbsr.study.experiments import SFT, Experiment
-from csbsr.study.profiles import Widths
+from csbsr.study.experiments import Experiment
+from csbsr.study.profiles import Profile, Widths
 
 SR_MODULES = {
     "kbpn": ("csbsr.networks.kbpn",),
     "dbpn": ("csbsr.networks.dbpn",),
+    "dbpn_wide": ("csbsr.networks.dbpn",),
+    "bicubic": ("csbsr.networks.trivial",),
     "srcnet": ("csbsr.networks.srcnet",),
     "dsrl": ("csbsr.networks.dsrl",),
 }
@@ -20,6 +39,8 @@ SEGMENTATION_MODULES = {
     "unet": ("csbsr.networks.unet",),
     "segnet": ("csbsr.networks.segnet",),
     "dsrl": ("csbsr.networks.dsrl",),
+    "darkness": ("csbsr.networks.trivial",),
+    "otsu": ("csbsr.networks.trivial",),
 }
 
 
@@ -45,81 +66,76 @@ def training_modules_of(experiment: Experiment) -> list[str]:
     return roots
 
 
-def _sized(**sizes: int) -> dict[str, int]:
-    """Drop sizes of 0, which stand for a network's own default."""
-    return {name: value for name, value in sizes.items() if value}
+def architecture_of(experiment: Experiment, profile: Profile, protocol: Protocol) -> Architecture:
+    """Everything that builds an experiment's model: its networks at the profile's widths.
 
-
-def build_sr(name: str, widths: Widths, protocol: Protocol) -> nn.Module:
-    """The super-resolution network called `name`, randomly initialised."""
-    if name == "kbpn":
-        from csbsr.networks.kbpn import KBPN
-
-        sizes = _sized(width=widths.kbpn, stages=widths.kbpn_stages, sft_hidden=widths.sft_hidden)
-        size = protocol.estimated_kernel
-        return KBPN(**sizes, estimated_kernel=size, kernel_head=widths.kernel_head)
-    if name == "dbpn":
-        from csbsr.networks.dbpn import DBPN
-
-        residual = widths.kernel_head == "log_energy"  # narrow networks start from bicubic
-        return DBPN(**_sized(width=widths.dbpn, stages=widths.dbpn_stages), residual=residual)
-    if name == "srcnet":
-        from csbsr.networks.srcnet import SrcNetSR
-
-        sizes = _sized(
-            width=widths.srcnet, groups=widths.srcnet_groups, blocks=widths.srcnet_blocks
-        )
-        return SrcNetSR(**sizes)
-    raise ValueError(f"super-resolution network '{name}' is unknown; choose kbpn, dbpn or srcnet")
-
-
-def build_segmentation(
-    name: str, widths: Widths, protocol: Protocol, pretrained: bool, blur_skip: SFT | None = None
-) -> nn.Module:
-    """The segmentation network called `name`, randomly initialised or on ImageNet features."""
-    if name == "pspnet":
-        from csbsr.networks.pspnet import PSPNet
-
-        sizes = _sized(width=widths.pspnet)
-        network: nn.Module = PSPNet(protocol.pspnet_extractor, **sizes, pretrained=pretrained)
-    elif name == "unet":
-        from csbsr.networks.unet import UNet16
-
-        network = UNet16(**_sized(width=widths.unet), pretrained=pretrained)
-    elif name == "hrnet":
-        from csbsr.networks.ocr import HRNetOCR
-
-        network = HRNetOCR(**_sized(width=widths.hrnet))
-    elif name == "crackformer":
-        from csbsr.networks.crackformer import CrackFormer
-
-        network = CrackFormer(**_sized(width=widths.crackformer))
-    elif name == "segnet":
-        from csbsr.networks.segnet import SegNet
-
-        network = SegNet(**_sized(width=widths.segnet))
-    else:
-        raise ValueError(f"segmentation network '{name}' is unknown")
-    if blur_skip:
-        from csbsr.networks.blur_skip import BlurSkip
-
-        hidden = _sized(hidden=widths.sft_hidden)
-        network.blur_skip = BlurSkip(
-            network.skip_channels, modified=blur_skip == "modified", **hidden
-        )
-    return network
-
-
-def build(
-    experiment: Experiment, widths: Widths, protocol: Protocol, pretrained: bool = False
-) -> nn.Module:
-    """Both networks of an experiment tied together (Sec. III-A), or DSRL's single one."""
+    It holds the sizes of the networks that the experiment uses and of no other, so that its
+    digest changes with these alone.
+    """
+    widths = profile.widths
     if experiment.sr == "dsrl":
-        from csbsr.networks.dsrl import DSRL
-
-        return DSRLJoint(DSRL(scale=4, **_sized(width=widths.dsrl)))
-    sr = build_sr(experiment.sr, widths, protocol) if experiment.sr else None
-    segmentation = build_segmentation(
-        experiment.segmentation, widths, protocol, pretrained, experiment.blur_skip
+        config = DSRLConfig(output_stride=widths.dsrl_output_stride, residual=widths.residual)
+        return Architecture(None, _sized(config, width=widths.dsrl))
+    skip = experiment.blur_skip
+    return Architecture(
+        _sr(experiment.sr, widths, protocol) if experiment.sr else None,
+        _segmentation(experiment.segmentation, widths, protocol),
+        _sized(BlurSkipConfig(skip, shuffled=experiment.shuffled_kernel), hidden=widths.sft_hidden)
+        if skip
+        else None,
+        reads=experiment.reads,
+        kernel_source=experiment.kernel,
     )
-    return Joint(sr, segmentation)
+
+
+def _sr(name: str, widths: Widths, protocol: Protocol) -> SRConfig:
+    if name == "kbpn":
+        config = KBPNConfig(
+            estimated_kernel=protocol.estimated_kernel,
+            kernel_head=widths.kernel_head,
+            feedback=protocol.feedback,
+            blur_padding=protocol.blur_padding,
+            antialias=protocol.antialias,
+        )
+        return _sized(
+            config, width=widths.kbpn, stages=widths.kbpn_stages, sft_hidden=widths.sft_hidden
+        )
+    if name in ("dbpn", "dbpn_wide"):
+        width = widths.dbpn if name == "dbpn" else widths.dbpn_wide
+        return _sized(DBPNConfig(residual=widths.residual), width=width, stages=widths.dbpn_stages)
+    if name == "bicubic":
+        return BicubicConfig()
+    if name == "srcnet":
+        return _sized(
+            SrcNetConfig(residual=widths.residual),
+            width=widths.srcnet,
+            groups=widths.srcnet_groups,
+            blocks=widths.srcnet_blocks,
+        )
+    raise ValueError(
+        f"super-resolution network '{name}' is unknown; choose one of {', '.join(SR_MODULES)}"
+    )
+
+
+def _segmentation(name: str, widths: Widths, protocol: Protocol) -> SegmentationConfig:
+    if name == "pspnet":
+        return _sized(PSPNetConfig(extractor=protocol.pspnet_extractor), width=widths.pspnet)
+    if name == "unet":
+        return _sized(UNetConfig(), width=widths.unet)
+    if name == "hrnet":
+        return _sized(HRNetConfig(), width=widths.hrnet)
+    if name == "crackformer":
+        return _sized(CrackFormerConfig(), width=widths.crackformer)
+    if name == "segnet":
+        return _sized(SegNetConfig(), width=widths.segnet)
+    if name in ("darkness", "otsu"):
+        return DarknessConfig(otsu=name == "otsu")
+    raise ValueError(f"segmentation network '{name}' is unknown")
+
+
+Config = TypeVar("Config")
+
+
+def _sized(config: Config, **sizes: int) -> Config:
+    """A configuration with some sizes; 0 stands for the network's own full size."""
+    return replace(config, **{name: value for name, value in sizes.items() if value})

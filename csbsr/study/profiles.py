@@ -1,12 +1,12 @@
 """Profiles: how much of an experiment is run, read from TOML and validated."""
 
-import tomllib
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import Literal, get_type_hints
+from typing import Literal
 
-from csbsr.protocol import PRINTED, Protocol, protocol_named
+from csbsr.protocol import REPRODUCTION, Protocol, protocol_named
+from csbsr.study.toml import build, parse
 
 NAMES = ("smoke", "quick", "paper")
 
@@ -23,6 +23,8 @@ class Images:
     test_limit: int
     crop: int
     """Side of the HR training crop in pixels; 0: as the protocol says."""
+    crop_dsrl: int
+    """The same for DSRL, which sees the LR image only: a crop of it would be a few pixels."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,8 @@ class Widths:
     sft_hidden: int
     """Hidden channels of the SFT layers in KBPN and in the blur skip."""
     dbpn: int
+    dbpn_wide: int
+    """DBPN as costly as KBPN (a control)."""
     dbpn_stages: int
     srcnet: int
     srcnet_groups: int
@@ -45,10 +49,14 @@ class Widths:
     unet: int
     segnet: int
     dsrl: int
+    dsrl_output_stride: Literal[16, 4]
+    """LR side over that of DSRL's deepest features; 16 as published."""
+    residual: bool
+    """Let every SR network add the bicubic image; narrow ones start from it."""
 
 
 @dataclass(frozen=True)
-class Step:
+class Schedule:
     """Length and rates of one training step (Sec. III-E)."""
 
     iterations: int
@@ -59,8 +67,6 @@ class Step:
     decay: Literal["constant", "cosine"] = "constant"
     given_kernel: float = 0.0
     """Share of the step in which KBPN is given the true kernel."""
-    kernel_only: float = 0.0
-    """Share of the step, after that, in which only the kernel estimator learns."""
 
 
 @dataclass(frozen=True)
@@ -81,66 +87,32 @@ class Profile:
     """Protocol options that this size needs changed, each with its reason in the TOML."""
     images: Images
     widths: Widths
-    step1: Step
-    step2: Step
-    warm_start: Step
+    step1: Schedule
+    kernel: Schedule
+    """Estimation of the blur kernel alone, on top of the SR steps (KBPN); 0 iterations: none."""
+    step2: Schedule
+    warm_start: Schedule
     """Shared start of the segmentation network on HR crops; 0 iterations: none."""
-    step3: Step
-    blur_skip: Step
+    step3: Schedule
+    blur_skip: Schedule
 
     def protocol(self, name: str) -> Protocol:
-        """The protocol called `name` with this profile's changes; ValueError if unknown."""
-        return protocol_named(name).but(**self.protocol_changes)
+        """The protocol called `name` with this profile's changes, which its name then tells.
 
-
-def _build(kind: type, table: dict, where: str) -> object:
-    hints = get_type_hints(kind)
-    known = {f.name for f in fields(kind)}
-    unknown = sorted(set(table) - known)
-    if unknown:
-        raise ValueError(
-            f"{where}: unknown key '{unknown[0]}'; known keys are {', '.join(sorted(known))}"
-        )
-    values = {}
-    for name, value in table.items():
-        hint = hints[name]
-        if name == "protocol_changes":
-            values[name] = _checked_changes(value, where)
-        elif is_dataclass(hint):
-            values[name] = _build(hint, value, f"{where}, [{name}]")
-        elif hint in (int, float, bool, str):
-            if isinstance(value, bool) != (hint is bool) or not isinstance(
-                value, (int, float) if hint is float else hint
-            ):
-                raise ValueError(f"{where}: '{name}' must be {hint.__name__}, not {value!r}")
-            values[name] = hint(value)
-        else:  # a Literal
-            if value not in hint.__args__:
-                choices = ", ".join(map(str, hint.__args__))
-                raise ValueError(f"{where}: '{name}' must be one of {choices}, not {value!r}")
-            values[name] = value
-    try:
-        return kind(**values)
-    except TypeError as error:
-        missing = str(error).rsplit(":", 1)[-1].strip()
-        raise ValueError(f"{where}: missing {missing}") from error
-
-
-def _checked_changes(table: dict, where: str) -> dict:
-    known = PRINTED.options()
-    for name in table:
-        if name not in known or name == "name":
-            raise ValueError(f"{where}, [protocol_changes]: unknown protocol option '{name}'")
-    return table
+        ValueError if unknown.
+        """
+        base = protocol_named(name.partition("+")[0])
+        if not self.protocol_changes:
+            return base
+        return base.but(name=f"{base.name}+{self.name}", **self.protocol_changes)
 
 
 def parse_profile(text: str, where: str) -> Profile:
     """Read a profile from TOML text; ValueError with file and key on anything unexpected."""
-    try:
-        table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ValueError(f"{where}: not TOML ({error})") from error
-    profile = _build(Profile, table, where)
+    profile = build(Profile, parse(text, where), where)
+    for name in profile.protocol_changes:
+        if name not in REPRODUCTION.options() or name == "name":
+            raise ValueError(f"{where}, [protocol_changes]: unknown protocol option '{name}'")
     for step in ("step1", "step2", "step3"):
         if getattr(profile, step).batch < 1:
             raise ValueError(f"{where}, [{step}]: batch must be at least 1")

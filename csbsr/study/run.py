@@ -25,7 +25,8 @@ from csbsr.study.results import (
     write_json,
 )
 from csbsr.study.sources import Source, check, data_name, hash_of, open_data
-from csbsr.study.steps import Plan, train_experiment
+from csbsr.study.steps import Plan, trained
+from csbsr.study.trained import keep_model
 from csbsr.training.distributed import ranks
 
 Say = Callable[[str], None]
@@ -127,7 +128,7 @@ def run_experiment(row: Experiment, context: Context, say: Say, quiet: bool) -> 
         tensorboard=request.tensorboard,
         quiet=quiet,
     )
-    model = train_experiment(row, plan)
+    model, folder = trained(row, plan)
     evaluation = evaluate(
         model, context.test, protocol, kernel_seed=profile.kernel_seed, device=context.device
     )
@@ -157,6 +158,8 @@ def run_experiment(row: Experiment, context: Context, say: Say, quiet: bool) -> 
     )
     if not ranks().writes:
         return path
+    if folder is not None:
+        content["run_card"]["model"] = keep_model(folder, model, row, profile, protocol, content)
     save_panels(path.with_suffix(".jpg"), model, profile, protocol, context.device)
     write_json(path, content)
     return path

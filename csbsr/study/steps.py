@@ -1,154 +1,174 @@
-"""From an experiment and a profile to the training steps of Sec. III-E."""
+"""Sec. III-E: from an experiment and a profile to its training steps, and through them.
+
+All super-resolution networks get the same number of SR updates, all segmentation networks the
+same number of theirs; what KBPN needs to learn the kernel alone comes on top (a step that the
+others do not have), unless the protocol is the released code's. Every step draws its own data.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal, NamedTuple
 
 import torch
 from torch import nn
 
 from csbsr.data.natural import open_natural
 from csbsr.data.stream import CrackSource, CrackStream, NaturalStream
+from csbsr.degradation import constant_kernel
+from csbsr.networks.architecture import build_model, build_segmentation, join, with_weights
 from csbsr.networks.joint import Joint
 from csbsr.protocol import Protocol
 from csbsr.study.experiments import Experiment, experiment
 from csbsr.study.models import (
     SEGMENTATION_MODULES,
     SR_MODULES,
-    build,
-    build_segmentation,
-    build_sr,
+    architecture_of,
     training_modules_of,
 )
-from csbsr.study.profiles import Profile, Step
+from csbsr.study.profiles import Profile, Schedule
 from csbsr.study.provenance import code_closure, digest
 from csbsr.training.config import StageConfig
 from csbsr.training.distributed import ranks
 from csbsr.training.trainer import train
 
-NO_PHASES = (0, 0)
-
-
-def _crop(profile: Profile, protocol: Protocol) -> int | None:
-    """Crop of the profile, or of the protocol when the profile leaves it open (None: whole)."""
-    return profile.images.crop or protocol.crop
-
-
-def _common(profile: Profile, step: Step) -> dict:
-    return {
-        "iterations": step.iterations,
-        "batch": step.batch,
-        "lr_sr": step.lr_sr or step.lr_segmentation,
-        "lr_segmentation": step.lr_segmentation or step.lr_sr,
-        "warmup": step.warmup,
-        "lr_decay": step.decay,
-        "precision": profile.precision,
-        "channels_last": profile.precision == "bf16",
-        "log_every": profile.log_every,
-        "checkpoint_every": profile.checkpoint_every,
-    }
-
-
-def sr_loss(sr: str | None) -> str:
-    """L_S of a super-resolution network: KBPN's three terms, DSRL's objective, or L1."""
-    return {"kbpn": "kbpn", "dsrl": "dsrl"}.get(sr or "", "l1")
-
-
-def sr_stage(
-    sr: str, step: Step, profile: Profile, protocol: Protocol, natural: bool
-) -> StageConfig:
-    """Step 1 (natural images) or step 2 (crack images): S alone, with KBPN's kernel phases.
-
-    Natural images come in many sizes: when no crop is set, step 1 crops at 224 pixels.
-    """
-    crop = _crop(profile, protocol) or (224 if natural else None)
-    given = round(step.given_kernel * step.iterations)
-    phases = (given, given + round(step.kernel_only * step.iterations))
-    return StageConfig(
-        **_common(profile, step),
-        crop=crop,
-        train="sr",
-        beta=0.0,
-        sr_loss=sr_loss(sr),
-        kernel_phases=phases if sr == "kbpn" else NO_PHASES,
-    )
-
-
-def warm_start_stage(profile: Profile, protocol: Protocol) -> StageConfig:
-    """Shared start of a segmentation network on HR crops with the Combo loss (ours)."""
-    return StageConfig(
-        **_common(profile, profile.warm_start),
-        crop=_crop(profile, protocol),
-        train="segmentation",
-        beta=1.0,
-        loss="combo",
-    )
-
-
-def final_stage(experiment: Experiment, profile: Profile, protocol: Protocol) -> StageConfig:
-    """Step 3 of an experiment, or the training of its blur skip."""
-    step = _last_step(experiment, profile)
-    if experiment.blur_skip:
-        train = "blur_skip" if protocol.blur_skip_training == "skip_only" else "all"
-    else:
-        train = "segmentation" if experiment.coupling == "independent" else "both"
-    weighted = train in ("both", "all")
-    return StageConfig(
-        **_common(profile, step),
-        crop=_crop(profile, protocol),
-        train=train,
-        detach=experiment.coupling == "detached",
-        beta=experiment.beta,
-        sr_loss=sr_loss(experiment.sr),
-        loss=experiment.loss,
-        crack_weight=experiment.crack_weight if weighted else None,
-        fail_weight=experiment.fail_weight if weighted else None,
-        segmentation_on_sr=experiment.segmentation_on_sr and weighted,
-        fail_weight_on_segmentation=experiment.fail_weight_on_segmentation,
-    )
-
-
-def steps_of(
-    experiment: Experiment, profile: Profile, protocol: Protocol
-) -> tuple[StageConfig, ...]:
-    """Every training step behind an experiment, its last one last (without its parents')."""
-    steps = []
-    if experiment.sr and experiment.sr != "dsrl":
-        for step, natural in ((profile.step1, True), (profile.step2, False)):
-            if step.iterations:
-                steps.append(sr_stage(experiment.sr, step, profile, protocol, natural))
-    if experiment.sr != "dsrl" and profile.warm_start.iterations:
-        steps.append(warm_start_stage(profile, protocol))
-    return (*steps, final_stage(experiment, profile, protocol))
-
-
-def _last_step(experiment: Experiment, profile: Profile) -> Step:
-    """Lengths and rates of the last step.
-
-    DSRL is one network without a start of its own, so that it gets the iterations of the warm
-    start as well, and its rate.
-    """
-    if experiment.blur_skip:
-        return profile.blur_skip
-    if experiment.sr == "dsrl" and profile.warm_start.iterations:
-        return replace(
-            profile.step3,
-            iterations=profile.step3.iterations + profile.warm_start.iterations,
-            lr_segmentation=profile.warm_start.lr_segmentation,
-        )
-    return profile.step3
-
-
-def cost(profile: Profile, experiment: Experiment) -> str:
-    """Iterations that one experiment costs beyond the steps it shares with others."""
-    step = _last_step(experiment, profile)
-    separate = experiment.uses_sr and experiment.sr != "dsrl"
-    shared = profile.step1.iterations + profile.step2.iterations if separate else 0
-    return f"{step.iterations:,} iterations" + (f" (+ {shared:,} shared)" if shared else "")
-
+NATURAL_CROP = 224
+"""Side of the crops of natural images, which come in many sizes, where no crop is set."""
 
 SYNTHETIC_NATURAL = 64
 """Number of procedural textures that stand in for natural images in step 1."""
+
+
+@dataclass(frozen=True)
+class TrainingStep:
+    """One training step of an experiment; its name also names the data that it draws."""
+
+    name: Literal["step1", "kernel", "step2", "warm_start", "step3", "blur_skip", "continued"]
+    config: StageConfig
+    natural: bool = False
+    """Whether it sees natural images instead of cracks."""
+
+
+def _scheduled(profile: Profile, schedule: Schedule, crop: int | None) -> StageConfig:
+    """What the profile says of a step; what learns and from which losses is added by the step."""
+    return StageConfig(
+        iterations=schedule.iterations,
+        batch=schedule.batch,
+        crop=crop,
+        lr_sr=schedule.lr_sr or schedule.lr_segmentation,
+        lr_segmentation=schedule.lr_segmentation or schedule.lr_sr,
+        warmup=schedule.warmup,
+        lr_decay=schedule.decay,
+        precision=profile.precision,
+        channels_last=profile.precision == "bf16",
+        log_every=profile.log_every,
+        checkpoint_every=profile.checkpoint_every,
+    )
+
+
+def _crop(experiment: Experiment, profile: Profile, protocol: Protocol) -> int | None:
+    """Crop of the profile, or of the protocol when the profile leaves it open (None: whole)."""
+    images = profile.images
+    return (images.crop_dsrl if experiment.sr == "dsrl" else images.crop) or protocol.crop
+
+
+def sr_loss(sr: str | None) -> Literal["kbpn", "dsrl", "l1"]:
+    """L_S of a super-resolution network: KBPN's three terms, DSRL's objective, or L1."""
+    return "kbpn" if sr == "kbpn" else "dsrl" if sr == "dsrl" else "l1"
+
+
+def sr_steps(row: Experiment, profile: Profile, protocol: Protocol) -> tuple[TrainingStep, ...]:
+    """Steps 1 and 2 of S alone, and between them the kernel's own; none without a trained S."""
+    if row.sr in (None, "bicubic", "dsrl"):
+        return ()
+    crop = _crop(row, profile, protocol)
+    estimates = row.sr == "kbpn" and row.kernel == "estimate"
+    steps = []
+    for name in ("step1", "kernel", "step2"):
+        schedule: Schedule = getattr(profile, name)
+        alone = name == "kernel"
+        if not schedule.iterations or (
+            alone and not (estimates and protocol.kernel_training == "stage")
+        ):
+            continue
+        phases = (0, 0)
+        if estimates and not alone:
+            phases = _kernel_phases(schedule, protocol)
+        config = replace(
+            _scheduled(profile, schedule, crop or (NATURAL_CROP if name == "step1" else None)),
+            train="kernel" if alone else "sr",
+            beta=0.0,
+            sr_loss=sr_loss(row.sr),
+            kernel_phases=phases,
+        )
+        steps.append(TrainingStep(name, config, natural=name == "step1"))
+    return tuple(steps)
+
+
+def _kernel_phases(schedule: Schedule, protocol: Protocol) -> tuple[int, int]:
+    """When the true kernel is given, and when the estimator learns alone (see `StageConfig`)."""
+    if protocol.kernel_training == "phases":  # thirds, as released
+        return schedule.iterations // 3, 2 * schedule.iterations // 3
+    given = round(schedule.given_kernel * schedule.iterations)
+    return given, given
+
+
+def warm_start(row: Experiment, profile: Profile, protocol: Protocol) -> tuple[TrainingStep, ...]:
+    """Shared start of C on HR crops with the Combo loss (ours); DSRL's is its whole training."""
+    if not profile.warm_start.iterations or not row.learns:
+        return ()
+    config = _scheduled(profile, profile.warm_start, _crop(row, profile, protocol))
+    if row.sr == "dsrl":
+        config = replace(config, train="both", sr_loss="dsrl", loss=row.loss)
+    else:
+        config = replace(config, train="segmentation", beta=1.0, loss="combo")
+    return (TrainingStep("warm_start", config),)
+
+
+def last_step(row: Experiment, profile: Profile, protocol: Protocol) -> TrainingStep:
+    """Step 3 of an experiment, the training of its blur skip, or as much training without one."""
+    name = "blur_skip" if row.blur_skip else "continued" if row.starts_from else "step3"
+    if row.blur_skip:
+        train_part = "blur_skip" if protocol.blur_skip_training == "skip_only" else "all"
+    else:
+        train_part = "segmentation" if row.coupling == "independent" else "both"
+    weighted = train_part in ("both", "all")
+    schedule = profile.step3 if name == "step3" else profile.blur_skip
+    config = replace(
+        _scheduled(profile, schedule, _crop(row, profile, protocol)),
+        train=train_part,
+        detach=row.coupling == "detached",
+        beta=row.beta,
+        sr_loss=sr_loss(row.sr),
+        loss=row.loss,
+        crack_weight=row.crack_weight if weighted else None,
+        fail_weight=row.fail_weight if weighted else None,
+        segmentation_on_sr=row.segmentation_on_sr and weighted,
+        fail_weight_on_segmentation=row.fail_weight_on_segmentation,
+    )
+    return TrainingStep(name, config)
+
+
+def steps_of(row: Experiment, profile: Profile, protocol: Protocol) -> tuple[TrainingStep, ...]:
+    """Every training step behind an experiment, its last one last (without its parents')."""
+    if not row.learns:
+        return ()
+    if row.starts_from:
+        return (last_step(row, profile, protocol),)
+    return (
+        *sr_steps(row, profile, protocol),
+        *warm_start(row, profile, protocol),
+        last_step(row, profile, protocol),
+    )
+
+
+def cost(profile: Profile, row: Experiment, protocol: Protocol) -> str:
+    """Iterations that one experiment costs beyond the steps it shares with others."""
+    steps = steps_of(row, profile, protocol)
+    if not steps:
+        return "no training"
+    *shared, last = (step.config.iterations for step in steps)
+    return f"{last:,} iterations" + (f" (+ {sum(shared):,} shared)" if shared else "")
 
 
 @dataclass(frozen=True)
@@ -171,9 +191,10 @@ class Plan:
     quiet: bool
     tensorboard: bool = False
 
-    def adapted(self, stage: StageConfig) -> StageConfig:
+    def adapted(self, step: TrainingStep) -> TrainingStep:
         """A step with the precision and compilation that this run asked for."""
-        return replace(stage, precision=self.precision, compile=self.compile)
+        config = replace(step.config, precision=self.precision, compile=self.compile)
+        return replace(step, config=config)
 
 
 def _seeded(seed: int, make: Callable[[], nn.Module]) -> nn.Module:
@@ -183,23 +204,14 @@ def _seeded(seed: int, make: Callable[[], nn.Module]) -> nn.Module:
         return make()
 
 
-def _train(
-    model: nn.Module,
-    stage: StageConfig,
-    plan: Plan,
-    name: str,
-    key: str,
-    *,
-    natural: bool = False,
-) -> Path:
+def _train(model: nn.Module, step: TrainingStep, plan: Plan, name: str, key: str) -> Path:
     """Run one step in its own folder (or find it finished there); returns the folder."""
     folder = plan.folder / f"{name}-{key}"
-    stream = _stream(stage, plan, natural)
     model.to(plan.device)
     train(
         model,
-        stage,
-        stream,
+        step.config,
+        _stream(step, plan),
         seed=plan.seed,
         protocol=plan.protocol,
         device=plan.device,
@@ -212,86 +224,102 @@ def _train(
     return folder
 
 
-def _stream(stage: StageConfig, plan: Plan, natural: bool) -> CrackStream | NaturalStream:
-    if natural:
-        source = open_natural(
-            plan.natural or "synthetic",
-            SYNTHETIC_NATURAL,
-            stage.crop or plan.profile.images.synthetic_size,
-        )
-        kind: type[NaturalStream] | type[CrackStream] = NaturalStream
-    else:
-        source, kind = plan.train, CrackStream
-    place = ranks()
-    return kind(
-        source,
-        stage.crop,
-        stage.batch,
-        plan.seed,
-        plan.protocol,
-        rank=place.rank,
-        world=place.world,
-    )
+def _stream(step: TrainingStep, plan: Plan) -> CrackStream | NaturalStream:
+    place, config = ranks(), step.config
+    options = {"rank": place.rank, "world": place.world, "step": step.name}
+    if step.natural:
+        size = config.crop or plan.profile.images.synthetic_size
+        source = open_natural(plan.natural or "synthetic", SYNTHETIC_NATURAL, size)
+        return NaturalStream(source, config.crop, config.batch, plan.seed, plan.protocol, **options)
+    return CrackStream(plan.train, config.crop, config.batch, plan.seed, plan.protocol, **options)
 
 
-def trained_sr(row: Experiment, plan: Plan) -> tuple[nn.Module, str]:
+def trained_sr(row: Experiment, plan: Plan) -> tuple[nn.Module | None, str]:
     """S after steps 1 and 2, shared by every experiment with this network; and its key."""
-    profile, protocol = plan.profile, plan.protocol
-    sr = _seeded(plan.seed, lambda: build_sr(row.sr, profile.widths, protocol))
+    architecture = architecture_of(row, plan.profile, plan.protocol)
+    if architecture.sr is None:
+        return None, ""
+    sr = _seeded(plan.seed, architecture.sr.build)
+    alone = join(replace(architecture, blur_skip=None), sr, nn.Identity())
+    _give_constant(alone, plan)
+    name = row.sr if row.kernel == "estimate" else f"{row.sr}-{row.kernel}"
     key = ""
-    for number, step, natural in ((1, profile.step1, True), (2, profile.step2, False)):
-        if not step.iterations:
-            continue
-        stage = plan.adapted(sr_stage(row.sr, step, profile, protocol, natural))
+    for step in sr_steps(row, plan.profile, plan.protocol):
+        step = plan.adapted(step)
         code = code_closure([*SR_MODULES[row.sr], "csbsr.training.trainer"])
         textures = plan.natural and str(Path(plan.natural).resolve())
-        source = textures if natural else plan.data_hash
-        key = digest([key, digest(stage), digest(protocol), source, plan.seed, code])
-        _train(
-            Joint(sr, nn.Identity()), stage, plan, f"step{number}-{row.sr}", key, natural=natural
-        )
+        source = textures if step.natural else plan.data_hash
+        key = digest(
+            [key, step.name, digest(step.config), row.kernel, digest(plan.protocol), source,
+             plan.seed, code]
+        )  # fmt: skip
+        _train(alone, step, plan, f"{step.name}-{name}", key)
     return sr, key
+
+
+def _give_constant(model: nn.Module, plan: Plan) -> None:
+    """Tell a model of one kernel for all images which one: the best that there is."""
+    if model.kernel_source == "constant":
+        model.constant.copy_(constant_kernel(plan.protocol))
 
 
 def started_segmentation(row: Experiment, plan: Plan) -> tuple[nn.Module, str]:
     """C at the start of step 3: fresh, on ImageNet features, or from the shared warm start."""
-    profile, protocol = plan.profile, plan.protocol
-    network = _seeded(
-        plan.seed + 1,
-        lambda: build_segmentation(row.segmentation, profile.widths, protocol, plan.pretrained),
-    )
-    if not profile.warm_start.iterations:
-        return network, ""
-    stage = plan.adapted(warm_start_stage(profile, protocol))
-    code = code_closure([*SEGMENTATION_MODULES[row.segmentation], "csbsr.training.trainer"])
-    key = digest([digest(stage), digest(protocol), plan.data_hash, plan.seed, code])
-    _train(Joint(None, network), stage, plan, f"start-{row.segmentation}", key)
+    architecture = architecture_of(row, plan.profile, plan.protocol)
+    network = _seeded(plan.seed + 1, lambda: build_segmentation(architecture, plan.pretrained))
+    key = ""
+    for step in warm_start(row, plan.profile, plan.protocol):
+        step = plan.adapted(step)
+        code = code_closure([*SEGMENTATION_MODULES[row.segmentation], "csbsr.training.trainer"])
+        key = digest([digest(step.config), digest(plan.protocol), plan.data_hash, plan.seed, code])
+        _train(Joint(None, network), step, plan, f"start-{row.segmentation}", key)
     return network, key
 
 
-def train_experiment(row: Experiment, plan: Plan) -> nn.Module:
+class Trained(NamedTuple):
+    """A trained model in eval mode, and the folder of its last step."""
+
+    model: nn.Module
+    folder: Path | None
+    """None where nothing is trained."""
+
+
+def trained(row: Experiment, plan: Plan) -> Trained:
     """All steps of an experiment; finished steps are taken from their folders.
 
-    A blur skip continues its parent's finished weights. Returns the trained model.
+    A blur skip continues its parent's finished weights. The model is made anew from its weights
+    at the end, as from a file: what is measured is what a file of it computes, bit by bit.
     """
     profile, protocol = plan.profile, plan.protocol
+    architecture = architecture_of(row, profile, protocol)
+    if not row.learns:
+        return Trained(build_model(architecture).eval().to(plan.device), None)
+    start = ""
     if row.starts_from:
-        parent = train_experiment(experiment(row.starts_from), plan)
-        model = _seeded(plan.seed + 2, lambda: build(row, profile.widths, protocol))
+        parent = trained(experiment(row.starts_from), plan).model
+        model = _seeded(plan.seed + 2, lambda: build_model(architecture))
         model.load_state_dict(parent.state_dict(), strict=False)
         start = row.starts_from
     elif row.sr == "dsrl":
-        model = _seeded(plan.seed, lambda: build(row, profile.widths, protocol, plan.pretrained))
-        start = ""
+        model = _seeded(plan.seed, lambda: build_model(architecture, plan.pretrained))
     else:
-        sr, key = trained_sr(row, plan) if row.sr else (None, "")
-        segmentation, start_key = started_segmentation(row, plan)
-        model, start = Joint(sr, segmentation), key + start_key
-    stage = plan.adapted(final_stage(row, profile, protocol))
+        sr, sr_key = trained_sr(row, plan)
+        segmentation, segmentation_key = started_segmentation(row, plan)
+        model, start = join(architecture, sr, segmentation), sr_key + segmentation_key
+        _give_constant(model, plan)
     code = code_closure(training_modules_of(row))
-    key = digest([start, digest(row), digest(stage), digest(protocol), plan.data_hash, code])
-    _train(model, stage, plan, row.id, key)
-    return model
+    steps = (last_step(row, profile, protocol),)
+    if row.sr == "dsrl":
+        steps = (*warm_start(row, profile, protocol), *steps)
+    for step in steps:
+        step = plan.adapted(step)
+        start = digest(
+            [start, digest(row), digest(step.config), digest(protocol), plan.data_hash, code]
+        )
+        name = row.id if step.name != "warm_start" else f"start-{row.id}"
+        folder = _train(model, step, plan, name, start)
+    weights = {name: value.cpu() for name, value in model.state_dict().items()}
+    return Trained(with_weights(architecture, weights).to(plan.device), folder)
 
 
 def log_of(row: Experiment, plan_folder: Path) -> Path | None:

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from csbsr.protocol import PRINTED, RELEASED, REPRODUCTION
 from csbsr.study.experiments import experiment
-from csbsr.study.models import build
+from csbsr.study.models import architecture_of
 from csbsr.study.profiles import Profile, Step, load_profile
 from csbsr.study.run import run_experiments
 from csbsr.study.sources import data_name
@@ -206,7 +206,7 @@ def gradient_table(seed: int = 0) -> Table:
         stage = final_stage(row, profile, protocol)
         torch_state = torch.random.get_rng_state()
         torch.manual_seed(seed)
-        model = build(row, profile.widths, protocol)
+        model = build_model(architecture_of(row, profile, protocol))
         step = TrainingStep(model, stage, protocol)
         if not stage.trains_sr:
             model.sr.requires_grad_(False)

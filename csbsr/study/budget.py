@@ -1,0 +1,86 @@
+"""What each part of an experiment's model was given: the budget table, and whether it is fair."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from csbsr.protocol import Protocol
+from csbsr.study.experiments import Experiment, experiment
+from csbsr.study.profiles import Profile
+from csbsr.study.steps import TrainingStep, steps_of
+from csbsr.training.config import StageConfig
+from csbsr.training.schedules import learning_rate
+
+Part = Literal["S", "kernel", "C", "skip"]
+
+
+@dataclass(frozen=True)
+class Spent:
+    """Training that one part of a model received."""
+
+    updates: int = 0
+    learning_rate: float = 0.0
+    """Sum of the learning rate over the updates."""
+    images: int = 0
+    """Images seen, each as often as it was."""
+
+    def __add__(self, other: "Spent") -> "Spent":
+        return Spent(
+            self.updates + other.updates,
+            self.learning_rate + other.learning_rate,
+            self.images + other.images,
+        )
+
+
+def budget_of(
+    row: Experiment, profile: Profile, protocol: Protocol, *, before_last: bool = False
+) -> Mapping[Part, Spent]:
+    """Training of every part of an experiment's model over all its steps, its parents' included.
+
+    `before_last` leaves out the last step: what S and C bring into the step that is compared.
+    """
+    spent: dict[Part, Spent] = {}
+    if row.starts_from:
+        spent |= budget_of(experiment(row.starts_from), profile, protocol)
+    steps = steps_of(row, profile, protocol)
+    for step in steps[:-1] if before_last else steps:
+        for part, more in _of_step(step):
+            spent[part] = spent.get(part, Spent()) + more
+    return spent
+
+
+def _of_step(step: TrainingStep) -> list[tuple[Part, Spent]]:
+    config = step.config
+    given, kernel_only = config.kernel_phases
+    learns = range(config.iterations)
+    found: list[tuple[Part, Spent]] = []
+    if config.train == "kernel":
+        return [("kernel", _sum(config, config.lr_sr, list(learns)))]
+    if config.trains_sr:
+        alone = [i for i in learns if given <= i < kernel_only]  # S stands still meanwhile
+        found.append(("S", _sum(config, config.lr_sr, [i for i in learns if i not in set(alone)])))
+        if alone:
+            found.append(("kernel", _sum(config, config.lr_sr, alone)))
+    if config.train in ("blur_skip", "all"):
+        found.append(("skip", _sum(config, config.lr_segmentation, list(learns))))
+    if config.trains_segmentation and config.train != "blur_skip":
+        found.append(("C", _sum(config, config.lr_segmentation, list(learns))))
+    return found
+
+
+def _sum(config: StageConfig, base: float, iterations: list[int]) -> Spent:
+    rates = (
+        learning_rate(i, config.iterations, base, config.warmup, config.lr_decay, config.lr_floor)
+        for i in iterations
+    )
+    return Spent(len(iterations), sum(rates), len(iterations) * config.batch)
+
+
+def unfairness(one: Spent, other: Spent) -> float:
+    """Largest relative difference between two budgets, 0 for equal ones, at most 1."""
+    pairs = (
+        (one.updates, other.updates),
+        (one.learning_rate, other.learning_rate),
+        (one.images, other.images),
+    )
+    return max((abs(a - b) / max(a, b) if max(a, b) else 0.0) for a, b in pairs)
