@@ -7,6 +7,7 @@ from csbsr.study.results import ResultFile
 from csbsr_book.chapters.curves import (
     CURVES,
     PANELS,
+    PLAIN,
     curve_picture,
     panel_files,
     panel_picture,
@@ -83,7 +84,7 @@ class Comparison:
 
     def panels(self, rule: str, label: str) -> None:
         """Show pictures of two images chosen by a rule of `curves.RULES`."""
-        smoke = self.chapter.smoke and not panel_files(self.number, self.real.fresh)
+        smoke = self.chapter.smoke and not panel_files(PANELS[self.number], self.real.fresh)
         protocol = self.chapter.request.protocol
         shown = panel_picture(self.number, rule, self._runs(smoke), protocol, smoke)
         self.chapter.captioned(label, shown)
@@ -93,7 +94,7 @@ class Comparison:
         smoke = self.chapter.smoke and not of(self.real.fresh, search_names())
         runs = self.real.fresh
         if smoke or not self.chapter.smoke:
-            runs = self.chapter.measure([*search_names(), "csbsr-pspnet"]).fresh
+            runs = self.chapter.measure([*search_names(), PLAIN]).fresh
         self.chapter.captioned(label, search_picture(runs, smoke))
 
     def _runs(self, smoke: bool) -> Results:

@@ -1,7 +1,6 @@
 """Figures of Sec. IV: threshold curves and visual comparisons, from result files and panels."""
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from matplotlib import pyplot as plt
@@ -17,6 +16,8 @@ from csbsr_book.chapters.tables import Results, measured
 from csbsr_book.site.exhibit import CaptionedFigure
 from csbsr_book.site.theme import mark_of, nothing_here, stamp
 
+PLAIN = "csbsr-pspnet"
+"""The experiment without any weight on L_S."""
 LABELS = {"IoU": "IoU (mean over images)", "HD95": "HD95 in pixels (mean over images)"}
 
 
@@ -68,17 +69,15 @@ def search_names() -> list[str]:
     return [pattern.format(m) for pattern, _ in SEARCHES.values() for m in M_SEARCH]
 
 
-def search_figure(results: Mapping[str, Sequence[ResultFile]], *, watermark: str = "") -> Figure:
+def search_figure(means: Mapping[str, float], *, watermark: str = "") -> Figure:
     """IoU_max over m for each weight, with the unweighted experiment as a dotted line."""
     figure, axes = plt.subplots(figsize=(7.2, 3.6))
     for label, (pattern, like) in SEARCHES.items():
-        found = [(m, results.get(pattern.format(m), ())) for m in M_SEARCH]
-        points = [(m, np.mean([r.metrics["IoU_max"] for r in runs])) for m, runs in found if runs]
+        points = [(m, means[name]) for m in M_SEARCH if (name := pattern.format(m)) in means]
         if points:
             axes.plot(*zip(*points), label=label, **mark_of(like).drawn())
-    if base := results.get("csbsr-pspnet", ()):
-        level = np.mean([r.metrics["IoU_max"] for r in base])
-        axes.axhline(level, color=mark_of("csbsr-pspnet").colour, linestyle=":", label="no weight")
+    if PLAIN in means:
+        axes.axhline(means[PLAIN], color=mark_of(PLAIN).colour, linestyle=":", label="no weight")
     axes.set_xscale("log", base=2)
     axes.set(xlabel="m", ylabel="IoU_max")
     axes.set_xticks(M_SEARCH, [f"{m:g}" for m in M_SEARCH])
@@ -203,43 +202,40 @@ def curve_picture(number: str, metric: str, runs: Results, smoke: bool) -> Capti
         caption += f" Not run: {', '.join(missing)}."
     caption += " Bands: smallest and largest over seeds, where there are several."
     key, word = ("IoU_max", "highest IoU") if metric == "IoU" else ("HD95_min", "lowest HD95")
-    best = []
-    for name in there:
-        value, at = (runs[name][0].metrics[k] for k in (key, f"{key}_threshold"))
-        best.append(f"{titles[name]} {value:.3g} at threshold {at:.2f}")
+    means = {titles[name]: measured(runs[name], key).value for name in there}
+    best = [f"{title} {mean:.3g}" for title, mean in means.items() if mean is not None]
     alt = f"Line plot over thresholds 0.01 to 0.99. {word}: " + ("; ".join(best) or "nothing")
     return CaptionedFigure(figure, caption, alt, smoke, [r for name in there for r in runs[name]])
 
 
-def panel_files(number: str, runs: Results) -> dict[str, ResultFile]:
-    """The first result with kept pictures of each experiment that a table's panels show."""
+def panel_files(names: Iterable[str], runs: Results) -> dict[str, ResultFile]:
+    """The first result of each experiment, if its pictures are kept beside it."""
+    first = {name: runs[name][0] for name in names if runs.get(name)}
+    return {name: r for name, r in first.items() if r.path.with_suffix(".jpg").exists()}
+
+
+def panels_of(files: Mapping[str, ResultFile], protocol: str) -> dict[str, list[Panel]]:
+    """The pictures kept beside results of one profile; `protocol` degraded their images."""
     found = {}
-    for name in PANELS.get(number, ()):
-        for result in runs.get(name, ())[:1]:
-            if _strip_of(result).exists():
-                found[name] = result
+    for name, result in files.items():
+        profile = load_profile(result.content["profile"])
+        strip = result.path.with_suffix(".jpg")
+        found[name] = load_panels(strip, profile, profile.protocol(protocol))
     return found
-
-
-def _strip_of(result: ResultFile) -> Path:
-    return result.path.with_suffix(".jpg")
 
 
 def panel_picture(
     number: str, rule: str, runs: Results, protocol: str, smoke: bool
 ) -> CaptionedFigure:
     """Pictures of two images chosen by a rule of `RULES`; `protocol` degraded them."""
-    files = panel_files(number, runs)
-    watermark = WATERMARK if smoke else ""
-    if not files:
-        return no_pictures(PANELS.get(number, ()), smoke)
-    profile = load_profile(next(iter(files.values())).content["profile"])
-    panels = {
-        name: load_panels(_strip_of(result), profile, profile.protocol(protocol))
-        for name, result in files.items()
-    }
+    files = panel_files(PANELS[number], runs)
+    panels = panels_of(files, protocol)
+    chosen = _chosen(rule, list(panels.values())) if panels else []
+    if not chosen:
+        why = f"no test image fits the rule: {RULES[rule]}" if panels else ""
+        return no_pictures(PANELS[number], smoke, why)
     titles = {name: experiment(name).title for name in panels}
-    figure = panel_figure(panels, titles, _chosen(rule, list(panels.values())), watermark=watermark)
+    figure = panel_figure(panels, titles, chosen, watermark=WATERMARK if smoke else "")
     names = ", ".join(titles.values())
     caption = (
         f"Rule: {RULES[rule]}, among twelve synthetic test images (seed 9). Per image, upper "
@@ -253,15 +249,14 @@ def panel_picture(
     return CaptionedFigure(figure, caption, alt, smoke, list(files.values()))
 
 
-def no_pictures(names: Sequence[str], smoke: bool = False) -> CaptionedFigure:
-    """Stands where pictures would be, when none are kept beside the results of `names`."""
+def no_pictures(names: Iterable[str], smoke: bool, why: str = "") -> CaptionedFigure:
+    """Stands where pictures of experiments would be; by default none are kept."""
     figure, axes = plt.subplots(figsize=(7.2, 1.4))
     axes.set_axis_off()
-    nothing_here(axes, "no pictures are kept beside these results")
-    caption = (
-        f"No pictures of {', '.join(experiment(name).title for name in names)} are kept beside "
-        "their results. They are written by the run: delete the result file and run it again."
-    )
+    nothing_here(axes, why or "no pictures are kept beside these results")
+    titles = ", ".join(experiment(name).title for name in names)
+    mend = "They are written by the run: delete the result files and run them again."
+    caption = f"No pictures of {titles}: {why or f'none are kept beside the results. {mend}'}"
     return CaptionedFigure(figure, caption, "An empty frame: the pictures are missing.", smoke)
 
 
@@ -280,19 +275,19 @@ def _chosen(rule: str, columns: Sequence[list[Panel]]) -> list[int]:
 
 def search_picture(runs: Results, smoke: bool) -> CaptionedFigure:
     """IoU_max over the constants m of the three weights (Table V)."""
-    figure = search_figure(runs, watermark=WATERMARK if smoke else "")
-    values = {n: measured(runs.get(n, ()), "IoU_max").value for n in search_names()}
-    found = {name: value for name, value in values.items() if value is not None}
+    values = {n: measured(runs.get(n, ()), "IoU_max").value for n in (*search_names(), PLAIN)}
+    means = {name: value for name, value in values.items() if value is not None}
+    figure = search_figure(means, watermark=WATERMARK if smoke else "")
     alt = "Empty plot: the search over m has not been run."
-    if found:
-        best = max(found, key=found.get)
+    if found := {name: value for name, value in means.items() if name != PLAIN}:
         alt = (
-            f"IoU_max over seven constants m for three kinds of weight, on a logarithmic axis; "
-            f"values from {min(found.values()):.3g} to {max(found.values()):.3g}, highest: {best}."
+            "IoU_max over seven constants m for three kinds of weight, on a logarithmic axis; "
+            f"values from {min(found.values()):.3g} to {max(found.values()):.3g}, highest: "
+            f"{max(found, key=found.get)}."
         )
     caption = (
         "IoU_max for each constant m of the crack-oriented weight, the fail-oriented weight, "
         "and the fail-oriented weight on the segmentation loss. Dotted: without any weight."
     )
-    shown = [r for n in (*search_names(), "csbsr-pspnet") for r in runs.get(n, ())]
+    shown = [result for name in means for result in runs[name]]
     return CaptionedFigure(figure, caption, alt, smoke, shown)

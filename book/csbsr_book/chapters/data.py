@@ -71,9 +71,7 @@ def degradation_gallery(
         _bare(axes[1, column]).imshow(_picture(blurred[column], box))
         _bare(axes[2, column]).imshow(_picture(lr[column], box, 4))
     for row, name in enumerate(("kernel K", "HR, blurred", "LR, ×4 smaller")):
-        axes[row, 0].text(
-            -0.08, 0.5, name, transform=axes[row, 0].transAxes, rotation=90, ha="right", va="center"
-        )
+        _beside(axes[row, 0], name)
     return figure
 
 
@@ -96,16 +94,7 @@ def realistic_gallery(
     figure, axes = plt.subplots(len(STRENGTHS), 4, figsize=(7.2, 1.8 * len(STRENGTHS)))
     for row, (kind, amounts) in enumerate(STRENGTHS.items()):
         _bare(axes[row, 0]).imshow(_picture(plain, box, 4))
-        label = kind.replace("_", " ")
-        axes[row, 0].text(
-            -0.06,
-            0.5,
-            label,
-            transform=axes[row, 0].transAxes,
-            rotation=90,
-            ha="right",
-            va="center",
-        )
+        _beside(axes[row, 0], kind.replace("_", " "))
         for strength in (1, 2, 3):
             lr = realistic(image, kind, strength, seed, name, protocol)
             ax = _bare(axes[row, strength])
@@ -206,6 +195,10 @@ def _sheet(canvas: Pixels, columns: int) -> Figure:
     figure = plt.figure(figsize=(inches, inches * height / width), layout="none")
     _bare(figure.add_axes((0, 0, 1, 1))).imshow(canvas, interpolation="antialiased")
     return figure
+
+
+def _beside(ax: Axes, text: str) -> None:
+    ax.text(-0.07, 0.5, text, transform=ax.transAxes, rotation=90, ha="right", va="center")
 
 
 def _bare(ax: Axes) -> Axes:

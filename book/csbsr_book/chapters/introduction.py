@@ -1,16 +1,19 @@
 """Table I and Fig. 1: the four problems, and what three ways of combining two networks make of
 them."""
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
 
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from csbsr.study.panels import Panel, load_panels
-from csbsr.study.profiles import load_profile
-from csbsr.study.results import ResultFile
-from csbsr_book.chapters.curves import most_complex, no_pictures, panel_iou
+from csbsr.study.panels import Panel
+from csbsr_book.chapters.curves import (
+    most_complex,
+    no_pictures,
+    panel_files,
+    panel_iou,
+    panels_of,
+)
 from csbsr_book.paper.printed import load_table
 from csbsr_book.site.chapter import Chapter
 from csbsr_book.site.exhibit import CaptionedFigure
@@ -56,15 +59,12 @@ def challenge(chapter: Chapter) -> CaptionedFigure:
     Taken from the best real results where all three are there, otherwise from the smoke run.
     """
     real = chapter.measured().fresh
-    smoke = chapter.smoke and not all(_strip(real, name) for name in METHODS)
+    smoke = chapter.smoke and len(panel_files(METHODS, real)) < len(METHODS)
     results = chapter.measure(list(METHODS)).fresh if smoke or not chapter.smoke else real
-    strips = {name: _strip(results, name) for name in METHODS}
-    shown = [results[name][0] for name in METHODS]
-    if not all(strips.values()):
-        return no_pictures(list(METHODS), smoke)
-    profile = load_profile(shown[0].content["profile"])
-    protocol = profile.protocol(chapter.request.protocol)
-    panels = {name: load_panels(strip, profile, protocol) for name, strip in strips.items()}
+    files = panel_files(METHODS, results)
+    if len(files) < len(METHODS):
+        return no_pictures(METHODS, smoke)
+    panels = panels_of(files, chapter.request.protocol)
     index = most_complex(panels["csbsr-pspnet"], 1)[0]
     scores = ", ".join(
         f"{title.splitlines()[1].strip('()')} {panel_iou(panels[name][index]):.2f}"
@@ -81,10 +81,10 @@ def challenge(chapter: Chapter) -> CaptionedFigure:
         "and CSBSR as grey maps."
     )
     found = {name: seen[index] for name, seen in panels.items()}
-    return CaptionedFigure(_challenge_figure(found, smoke), caption, alt, smoke, shown)
+    return CaptionedFigure(_figure(found, smoke), caption, alt, smoke, list(files.values()))
 
 
-def _challenge_figure(found: Mapping[str, Panel], smoke: bool) -> Figure:
+def _figure(found: Mapping[str, Panel], smoke: bool) -> Figure:
     base = found["csbsr-pspnet"]
     figure, axes = plt.subplots(1, 5, figsize=(7.2, 1.95))
     shown = [(base.lr, "(a) LR image\nblurred, ×4 smaller"), (base.mask, "(b) truth\n")]
@@ -95,9 +95,3 @@ def _challenge_figure(found: Mapping[str, Panel], smoke: bool) -> Figure:
         ax.set_axis_off()
     stamp(figure, "smoke run" if smoke else "")
     return figure
-
-
-def _strip(results: Mapping[str, Sequence[ResultFile]], name: str) -> Path | None:
-    """Pictures kept beside the first result of an experiment, None where there are none."""
-    strips = (result.path.with_suffix(".jpg") for result in results.get(name, ())[:1])
-    return next((path for path in strips if path.exists()), None)

@@ -30,6 +30,7 @@ from csbsr.metrics.surface import squared_distances
 from csbsr.protocol import PRINTED, RELEASED
 from csbsr_book.chapters.example_crack import Example, flawed_prediction
 from csbsr_book.site.table import Column, Content, Number, Table
+from csbsr_book.site.theme import bare
 
 HIT, MISSED, INVENTED = "#0072b2", "#d55e00", "#f0c24b"
 """Crack found, crack not found, crack where there is none."""
@@ -80,8 +81,8 @@ def worked_figure(threshold: float = 0.5) -> Figure:
             )
         axis.set_title(f"{title}: length {lengths.sum():.2f}")
     for axis in axes:
-        axis.set(xticks=[], yticks=[], xlim=(-0.5, 4.5), ylim=(4.5, -0.5))
-        axis.grid(False)
+        bare(axis)
+        axis.set(xlim=(-0.5, 4.5), ylim=(4.5, -0.5))
         axis.spines[:].set_visible(False)
         for edge in np.arange(0.5, 4):
             axis.axhline(edge, color="#d0d0d0", linewidth=0.6, zorder=0.5)
@@ -153,8 +154,8 @@ def centreline_figure(prob: Map, target: Mask) -> Figure:
     height, width = target.shape
     axes[1].set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5), aspect="equal")
     value = centreline_curve(prob, target, [0.5]).iou[0]
-    axes[1].set(title=f"centrelines: IoU {value:.3f}", xticks=[], yticks=[])
-    axes[1].grid(False)
+    axes[1].set_title(f"centrelines: IoU {value:.3f}")
+    bare(axes[1])
     axes[1].spines[:].set(visible=True, color="#d0d0d0")
     for colour, text in ((HIT, "found"), (MISSED, "missed"), (INVENTED, "invented")):
         axes[1].plot([], [], "s", color=colour, label=text)
@@ -166,8 +167,7 @@ def _agreement(axis: Axes, mask: Mask, target: Mask) -> None:
     classes = target * 2 + mask  # 0 neither, 1 invented, 2 missed, 3 found
     colours = ListedColormap(["white", INVENTED, MISSED, HIT])
     axis.imshow(classes, cmap=colours, vmin=0, vmax=3, interpolation="nearest")
-    axis.set(xticks=[], yticks=[])
-    axis.grid(False)
+    bare(axis)
     axis.spines[:].set(visible=True, color="#d0d0d0")
 
 

@@ -9,6 +9,7 @@ import torch
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
+from csbsr.networks.architecture import build_model
 from csbsr.protocol import PRINTED, RELEASED, REPRODUCTION
 from csbsr.study.experiments import experiment
 from csbsr.study.models import architecture_of

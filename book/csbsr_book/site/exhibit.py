@@ -144,15 +144,7 @@ class Exhibit:
             "chapter": self.chapter,
             **self.words,
             "run_card": dict(self.card),
-            "results": [
-                {
-                    "file": "/".join(place_of(result)),
-                    "experiment": result.content.get("experiment", result.path.stem),
-                    "seed": result.seed,
-                    "run_card": result.content["run_card"],
-                }
-                for result in self.results
-            ],
+            "results": [source_of(result) for result in self.results],
             "values": self.values,
         }
 
@@ -179,20 +171,17 @@ class Exhibit:
             summary=card_summary(card),
             rows=card_rows(card),
             note="",
-            sources=[source_of(result) for result in self.results],
+            sources=[(source_of(result), result_link(result)) for result in self.results],
         )
 
 
 def source_of(result: ResultFile) -> dict[str, object]:
-    """What the list of sources says about a result file."""
-    card = result.content["run_card"]
+    """Which file a number comes from, and the run card in it."""
     return {
-        "name": result.content.get("experiment", result.path.parent.name),
-        "profile": card.get("profile"),
+        "file": "/".join(place_of(result)),
+        "experiment": result.content.get("experiment", result.path.parent.name),
         "seed": result.seed,
-        "seconds": float(card.get("seconds") or 0),
-        "commit": (card.get("commit") or {}).get("id", "unknown"),
-        "link": result_link(result),
+        "run_card": result.content["run_card"],
     }
 
 

@@ -100,3 +100,10 @@ def stamp(figure: Figure, text: str) -> None:
 def nothing_here(axes: Axes, text: str) -> None:
     """Say in an empty plot why it is empty."""
     axes.text(0.5, 0.5, text, ha="center", va="center", transform=axes.transAxes, color=MUTED)
+
+
+def bare(*axes: Axes) -> None:
+    """Remove ticks and grid, which pictures do not have."""
+    for ax in axes:
+        ax.set(xticks=[], yticks=[])
+        ax.grid(False)
