@@ -34,7 +34,8 @@ endif
 book: setup  ## run every chapter at PROFILE and render _build/html/index.html
 	@$(BIN)/csbsr book --profile $(PROFILE) --data $(DATA) --seed $(SEED)
 
-test: setup lint  ## lint and the fast tests
+test: setup lint  ## lint, the committed results, and the fast tests
+	@$(BIN)/csbsr results check --committed
 	@$(BIN)/python -m pytest
 
 test-slow: setup  ## the tests marked slow

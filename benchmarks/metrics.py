@@ -24,11 +24,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy import ndimage
-from torch import Tensor
 from torch.nn import functional as F
 
 from csbsr.metrics import THRESHOLDS, evaluate_batch, iou_curve, ssim, threshold_curves
-from csbsr.metrics.image import gaussian_window
+from csbsr.metrics.plain import plain_ssim
 
 KINDS = ("soft", "sharp", "noisy")
 LIMITS = THRESHOLDS.astype(np.float32)
@@ -79,20 +78,6 @@ def broadcast_iou(prob: NDArray, target: NDArray) -> NDArray:
     masks = prob[None] - LIMITS[:, None, None] > 0
     intersection = (masks & target).sum((1, 2))
     return (intersection + 1e-5) / ((masks | target).sum((1, 2)) + 1e-5)
-
-
-def plain_ssim(x: Tensor, y: Tensor) -> Tensor:
-    """SSIM with one 11 x 11 window as a 2-D convolution, zero padding."""
-    window = torch.tensor(np.outer(gaussian_window(), gaussian_window())).to(x.dtype)
-
-    def smooth(t: Tensor) -> Tensor:
-        return F.conv2d(t, window.expand(3, 1, 11, 11), padding=5, groups=3)
-
-    mu_x, mu_y = smooth(x), smooth(y)
-    var_x, var_y = smooth(x * x) - mu_x**2, smooth(y * y) - mu_y**2
-    covariance = smooth(x * y) - mu_x * mu_y
-    value = (2 * mu_x * mu_y + 1e-4) * (2 * covariance + 9e-4)
-    return (value / ((mu_x**2 + mu_y**2 + 1e-4) * (var_x + var_y + 9e-4))).mean((1, 2, 3))
 
 
 def seconds(

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 BAD_INPUT, FAILED, STOPPED = 2, 1, 130
+PROTOCOLS = "reproduction, released or printed"
 
 
 def _common(parser: argparse.ArgumentParser) -> None:
@@ -13,7 +14,17 @@ def _common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--data", help="folder in the Khanhha layout, or 'synthetic' ($CSBSR_DATA)")
     parser.add_argument("--results", type=Path, help="folder of result files (default: results)")
-    parser.add_argument("--protocol", default="paper", help="paper or released")
+    parser.add_argument("--protocol", default="reproduction", help=PROTOCOLS)
+
+
+MODEL = "a .safetensors file, the folder of a finished run, or an experiment's id"
+
+
+def _which(parser: argparse.ArgumentParser) -> None:
+    """Which model, where the id of an experiment leaves it open."""
+    parser.add_argument("--profile", help="profile in which the experiment was run")
+    parser.add_argument("--seed", type=int, help="seed with which the experiment was run")
+    parser.add_argument("--runs", type=Path, help="folder of runs (default: runs)")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -51,27 +62,36 @@ def build_parser() -> argparse.ArgumentParser:
         "--update", action="store_true", help="write today's verdicts to the ledger"
     )
 
+    results = commands.add_parser("results", help="say which result files may not be relied on")
+    checks = results.add_subparsers(dest="action", required=True, metavar="ACTION")
+    check = checks.add_parser("check", help="refuse what is stale, damaged, misplaced or no result")
+    check.add_argument("--results", type=Path, help="folder of result files (default: results)")
+    check.add_argument("--committed", action="store_true", help="only the files that git tracks")
+
     weights = commands.add_parser("weights", help="convert published checkpoints")
     kinds = weights.add_subparsers(dest="action", required=True, metavar="ACTION")
-    convert = kinds.add_parser("import", help="convert a published checkpoint into ours")
+    convert = kinds.add_parser("import", help="convert a published checkpoint into a model file")
     convert.add_argument("file", type=Path)
-    convert.add_argument("output", type=Path)
+    convert.add_argument("output", type=Path, help="the .safetensors file to write")
     convert.add_argument("--as", dest="name", required=True, help="name of the released network")
 
-    evaluate = commands.add_parser("evaluate", help="evaluate imported weights on a data set")
-    evaluate.add_argument("weights", type=Path)
-    evaluate.add_argument("--experiment", help="whose place in the tables it takes")
+    evaluate = commands.add_parser("evaluate", help="evaluate a model on a data set")
+    evaluate.add_argument("weights", help=MODEL)
+    _which(evaluate)
+    evaluate.add_argument("--experiment", help="whose place in the tables published weights take")
+    evaluate.add_argument("--output", type=Path, help="JSON file to write, instead of the tables")
     evaluate.add_argument("--data", help="folder in the Khanhha layout, or 'synthetic'")
     evaluate.add_argument("--results", type=Path)
-    evaluate.add_argument("--protocol", default="released", help="paper or released")
+    evaluate.add_argument("--protocol", help=f"{PROTOCOLS} (default: the model's own)")
     evaluate.add_argument("--device", default="auto")
     evaluate.add_argument("--limit", type=int, default=0, help="only so many test images")
 
     segment = commands.add_parser("segment", help="find cracks in photographs of any size")
     segment.add_argument("images", nargs="+", type=Path)
-    segment.add_argument("--weights", type=Path, required=True)
+    segment.add_argument("--weights", required=True, help=MODEL)
+    _which(segment)
     segment.add_argument("--output", type=Path, default=Path("segmented"))
-    segment.add_argument("--threshold", type=float, default=0.5)
+    segment.add_argument("--threshold", type=float, help="in 0..1 (default: the model's own)")
     segment.add_argument("--device", default="auto")
     return parser
 
@@ -86,6 +106,7 @@ def _dispatch(arguments: argparse.Namespace) -> int:
         "table": commands.table,
         "figure": commands.figure,
         "claims": commands.claims,
+        "results": commands.results,
         "weights": commands.import_weights,
         "evaluate": commands.evaluate_weights,
         "segment": commands.segment,

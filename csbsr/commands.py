@@ -4,12 +4,17 @@ import argparse
 import sys
 from pathlib import Path
 
+from csbsr.files import write_json
+from csbsr.model_file import LoadedModel, load_model
+from csbsr.segment import segment_files
 from csbsr.study.experiments import experiments
+from csbsr.study.freshness import find_fresh
 from csbsr.study.profiles import NAMES, load_profile
 from csbsr.study.provenance import repository_root
 from csbsr.study.run import Request, default_data, pick_device, run_experiments
 from csbsr.study.sources import data_name
 from csbsr.study.steps import cost
+from csbsr.study.trained import find_model, measure
 from csbsr.training.distributed import process_group
 
 
@@ -33,9 +38,10 @@ def _overview() -> int:
         profile = load_profile(name)
         print(f"  {name:<8}{profile.note}\n          {profile.cost}")
     quick = load_profile("quick")
+    protocol = quick.protocol("reproduction")
     print("\nExperiments (cost at quick):")
     for row in experiments():
-        print(f"  {row.id:<40}{row.title:<44}{cost(quick, row, quick.protocol("reproduction"))}")
+        print(f"  {row.id:<40}{row.title:<44}{cost(quick, row, protocol)}")
     return 0
 
 
@@ -44,11 +50,11 @@ def run(arguments: argparse.Namespace) -> int:
     if not arguments.experiment:
         return _overview()
     base = _request(arguments)
-    with process_group(str(pick_device(arguments.device))):
+    with process_group(str(pick_device(arguments.device))) as (_, device):
         request = Request(
             **vars(base)
             | {
-                "device": arguments.device,
+                "device": str(device),
                 "natural": arguments.natural or base.natural,
                 "runs": arguments.runs,
                 "workers": arguments.workers,
@@ -82,7 +88,6 @@ def table(arguments: argparse.Namespace) -> int:
     """`csbsr table II`: the paper's numbers beside ours, as text."""
     from csbsr_book.chapters.tables import paper_table
     from csbsr_book.paper.printed import experiments_of
-    from csbsr_book.site.fresh import find_fresh
     from csbsr_book.site.table import text
 
     request, number = _request(arguments), arguments.number.upper()
@@ -107,54 +112,81 @@ def figure(arguments: argparse.Namespace) -> int:
 
 def claims(arguments: argparse.Namespace) -> int:
     """`csbsr claims`: verdicts on every claim, from the paper and from results."""
-    from csbsr_book.paper.claims import claims_text
+    from csbsr_book.paper.checks import collect_results
+    from csbsr_book.paper.claims import claims_text, update_ledger
 
+    results = collect_results(_results(arguments))
     if arguments.update:
-        from csbsr_book.paper.checks import collect_results
-        from csbsr_book.paper.claims import update_ledger
-
-        changed = update_ledger(collect_results(_results(arguments)))
+        changed = update_ledger(results)
         print(f"{len(changed)} verdicts changed: {', '.join(changed) or 'none'}")
         return 0
-    print(claims_text(_results(arguments)))
+    print(claims_text(results))
     return 0
 
 
+def results(arguments: argparse.Namespace) -> int:
+    """`csbsr results check`: a line per file that may not be relied on, and exit code 1."""
+    from csbsr.study.audit import committed_files, refused, result_files
+
+    folder = _results(arguments)
+    paths = (committed_files if arguments.committed else result_files)(folder)
+    lines = refused(paths, folder)
+    for line in lines:
+        print(line)
+    _note(f"{len(paths)} results checked in {folder}, {len(lines)} refused")
+    return 1 if lines else 0
+
+
 def import_weights(arguments: argparse.Namespace) -> int:
-    """`csbsr weights import`: a published checkpoint becomes one of ours."""
+    """`csbsr weights import`: a published checkpoint becomes a model file."""
     from csbsr.study.authors import import_checkpoint
 
     print(import_checkpoint(arguments.file, arguments.name, arguments.output))
     return 0
 
 
-def evaluate_weights(arguments: argparse.Namespace) -> int:
-    """`csbsr evaluate`: imported weights in an experiment's place."""
-    from csbsr.study.authors import evaluate_checkpoint
+def _model(arguments: argparse.Namespace) -> LoadedModel:
+    runs = arguments.runs or repository_root() / "runs"
+    return load_model(find_model(arguments.weights, runs, arguments.profile, arguments.seed))
 
-    path = evaluate_checkpoint(
-        arguments.weights,
-        experiment_name=arguments.experiment,
-        data=arguments.data or default_data(),
-        results=_results(arguments),
-        protocol_name=arguments.protocol,
-        device_name=arguments.device,
-        limit=arguments.limit,
-    )
-    print(path)
+
+def evaluate_weights(arguments: argparse.Namespace) -> int:
+    """`csbsr evaluate`: a model's numbers; published weights take an experiment's place."""
+    from csbsr.study.authors import evaluate_in_place
+
+    if arguments.output and arguments.output.exists():
+        raise ValueError(f"output {arguments.output} is there already; give another name")
+    model = _model(arguments)
+    how = {
+        "data": arguments.data or default_data(),
+        "protocol_name": arguments.protocol,
+        "device": pick_device(arguments.device),
+        "limit": arguments.limit,
+    }
+    in_place = model.released and not arguments.output
+    if arguments.experiment and not in_place:
+        raise ValueError("--experiment gives published weights a place in the tables; leave it out")
+    if in_place:
+        place = arguments.experiment
+        print(evaluate_in_place(model, experiment_name=place, results=_results(arguments), **how))
+        return 0
+    content = measure(model, **how)
+    if arguments.output:
+        write_json(arguments.output, content)
+        print(arguments.output)
+        return 0
+    for name, value in content["metrics"].items():
+        if isinstance(value, float):
+            print(f"{name:<22}{value:.7g}")
     return 0
 
 
 def segment(arguments: argparse.Namespace) -> int:
     """`csbsr segment`: crack masks of photographs."""
-    from csbsr.study.authors import segment_files
-
+    model = _model(arguments)
+    device = pick_device(arguments.device)
     for path in segment_files(
-        arguments.images,
-        arguments.weights,
-        arguments.output,
-        arguments.threshold,
-        arguments.device,
+        arguments.images, model, arguments.output, arguments.threshold, device
     ):
         print(path)
     return 0

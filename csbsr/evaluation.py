@@ -1,6 +1,8 @@
 """Evaluation of Sec. IV-B: degrade each test image, restore it, segment it, measure."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -14,11 +16,13 @@ from csbsr.metrics import (
     THRESHOLDS,
     centreline_curve,
     detection_scores,
-    evaluate_batch,
+    iou,
+    iou_curve,
     kernel_psnr,
-    overlap_counts,
+    map_curves,
     psnr,
     ssim,
+    width_counts,
 )
 from csbsr.protocol import Protocol
 from csbsr.training.distributed import gather, ranks, share
@@ -40,10 +44,13 @@ class Evaluation(NamedTuple):
     centreline: NDArray[np.float64]  # (N, 9) clIoU at the thresholds 0.1 ... 0.9
     precision: NDArray[np.float64]  # (N, T)
     recall: NDArray[np.float64]  # (N, T)
+    predicted_share: NDArray[np.float64]  # (N, T) share of pixels marked: false alarm if crack-free
+    line_length: NDArray[np.int64]  # (N, W) centreline pixels by class of width (`WIDTH_EDGES`)
+    line_found: NDArray[np.int64]  # (N, W, T) those of them that are marked
+    crack_share: NDArray[np.float64]  # (N,) share of crack pixels in the truth
     psnr: NDArray[np.float64] | None  # (N,), None when there is no SR image
     ssim: NDArray[np.float64] | None
     kernel_psnr: NDArray[np.float64] | None  # None for non-blind super-resolution
-    crack_share: NDArray[np.float64]  # (N,) share of crack pixels in the truth
 
 
 class Prediction(NamedTuple):
@@ -86,75 +93,120 @@ def evaluate(
     if not source.names:
         raise ValueError("there are no test images to evaluate; check the data folder")
     place = ranks()
-    mine = list(share(range(len(source.names)), place))
-    names = [source.names[i] for i in mine]
+    limits = np.asarray(thresholds, np.float64)
     rows: list[tuple] = []
-    start = 0
-    while start < len(names):
-        images, masks = [], []
-        for index in mine[start : start + batch]:
-            image, mask = source.load(index)
-            if images and image.shape != images[0].shape:
-                break
-            images.append(image)
-            masks.append(mask[0])
-        chunk = names[start : start + len(images)]
-        rows += _measure(model, images, masks, chunk, protocol, kernel_seed, device, thresholds)
-        start += len(images)
-        if progress:
-            progress(start, len(names))
+    mine = list(share(range(len(source.names)), place))
+    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+        for names, images, masks in _batches(source, mine, batch):
+            hr, kernels = _inputs(names, images, kernel_seed, protocol, device)
+            out = predict(model, hr, kernels, protocol)
+            prob = out.prob[:, 0].cpu().numpy()  # (B, H, W)
+            shapes = pool.map(partial(_measure, limits, protocol), names, prob, masks)
+            rows += [(*one, *other) for one, other in zip(shapes, _fidelity(out, hr, kernels))]
+            if progress:
+                progress(len(rows), len(mine))
     columns = [None if c[0] is None else np.stack(c) for c in zip(*gather(rows, place))]
-    return Evaluation(list(source.names), np.asarray(thresholds, np.float64), *columns)
+    return Evaluation(list(source.names), limits, *columns)
+
+
+def best_threshold(
+    model: nn.Module,
+    validation: CrackSource,
+    protocol: Protocol,
+    *,
+    kernel_seed: int = 5,
+    device: torch.device | str = "cpu",
+    batch: int = 4,
+) -> float | None:
+    """Return the threshold of the highest mean IoU on validation images, None without images.
+
+    The one at which a model is to be used and at which test images may be compared without having
+    been looked at; the lowest of several equally good ones. Images, kernels and processes as in
+    `evaluate`, but only the IoU is computed.
+    """
+    place = ranks()
+    curves = []
+    for names, images, masks in _batches(
+        validation, list(share(range(len(validation.names)), place)), batch
+    ):
+        out = predict(model, *_inputs(names, images, kernel_seed, protocol, device), protocol)
+        prob = out.prob[:, 0].cpu().numpy()
+        curves += [iou_curve(p, g) for p, g in zip(prob, masks)]
+    curves = gather(curves, place)
+    return float(THRESHOLDS[np.mean(curves, 0).argmax()]) if curves else None
+
+
+def _batches(
+    source: CrackSource, indices: Sequence[int], batch: int
+) -> Iterator[tuple[list[str], list[np.ndarray], list[np.ndarray]]]:
+    """Names, images (3, H, W) and masks (H, W) of up to `batch` neighbours of equal size."""
+    names: list[str] = []
+    images: list[np.ndarray] = []
+    masks: list[np.ndarray] = []
+    for index in indices:
+        image, mask = source.load(index)
+        if images and (len(images) == batch or image.shape != images[0].shape):
+            yield names, images, masks
+            names, images, masks = [], [], []
+        names.append(source.names[index])
+        images.append(image)
+        masks.append(mask[0])
+    if images:
+        yield names, images, masks
+
+
+def _inputs(
+    names: list[str],
+    images: list[np.ndarray],
+    kernel_seed: int,
+    protocol: Protocol,
+    device: torch.device | str,
+) -> tuple[Tensor, Tensor]:
+    """HR images (B, 3, H, W) in [0, 1] and their test kernels (B, 1, 21, 21)."""
+    hr = torch.from_numpy(np.stack(images)).to(device).float().div_(255)
+    kernels = torch.stack([kernel_for_image(kernel_seed, n, protocol) for n in names])
+    return hr, kernels.to(device)
 
 
 def _measure(
-    model: nn.Module,
-    images: list[np.ndarray],
-    masks: list[np.ndarray],
-    names: list[str],
+    thresholds: NDArray[np.float64],
     protocol: Protocol,
-    kernel_seed: int,
-    device: torch.device | str,
-    thresholds: Sequence[float] | NDArray,
-) -> list[tuple]:
-    """One tuple per image with the fields of `Evaluation` from `iou` on."""
-    hr = torch.from_numpy(np.stack(images)).to(device).float().div_(255)  # (B, 3, H, W)
-    kernels = torch.stack([kernel_for_image(kernel_seed, n, protocol) for n in names]).to(device)
-    out = predict(model, hr, kernels, protocol)
-    prob = out.prob[:, 0].cpu().numpy()  # (B, H, W)
-    curves = evaluate_batch(prob, masks, thresholds, 95.0, protocol.empty_penalty)
-    halves = evaluate_batch(prob, masks, thresholds, 50.0, protocol.empty_penalty)
-    lines = [
-        centreline_curve(p, g, CENTRELINE_THRESHOLDS, CENTRELINE_TOLERANCE).iou
-        for p, g in zip(prob, masks)
-    ]
-    precision, recall = _precision_recall(prob, masks, thresholds)
-    quality = fidelity = estimate = None
-    if out.sr is not None:
-        quality = psnr(out.sr, hr).cpu().numpy()
-        fidelity = ssim(out.sr, hr).cpu().numpy()
-    if out.kernel is not None:
-        estimate = kernel_psnr(out.kernel.float(), kernels).cpu().numpy()
-    nothing = [None] * len(names)
-    return list(
-        zip(
-            curves.iou,
-            curves.hausdorff,
-            halves.hausdorff,
-            curves.mean_surface_distance,
-            lines,
-            precision,
-            recall,
-            nothing if quality is None else quality,
-            nothing if fidelity is None else fidelity,
-            nothing if estimate is None else estimate,
-            [mask.mean() for mask in masks],
+    name: str,
+    prob: np.ndarray,
+    mask: np.ndarray,
+) -> tuple:
+    """The fields of `Evaluation` from `iou` to `crack_share` of one image."""
+    try:
+        counts, (hd95, hd50), mean_distance = map_curves(
+            prob, mask, thresholds, (95.0, 50.0), protocol.empty_penalty
         )
+    except ValueError as error:
+        raise ValueError(f"image {name}: {error}") from error
+    lines = centreline_curve(prob, mask, CENTRELINE_THRESHOLDS, CENTRELINE_TOLERANCE)
+    scores = detection_scores(counts)
+    marked = (counts.true_positive + counts.false_positive) / mask.size
+    widths = width_counts(prob, mask, thresholds)
+    return (
+        iou(counts),
+        hd95,
+        hd50,
+        mean_distance,
+        lines.iou,
+        scores.precision,
+        scores.recall,
+        marked,
+        widths.length,
+        widths.found,
+        mask.mean(),
     )
 
 
-def _precision_recall(
-    prob: np.ndarray, masks: list[np.ndarray], thresholds: Sequence[float] | NDArray
-) -> tuple[np.ndarray, np.ndarray]:
-    scores = [detection_scores(overlap_counts(p, g, thresholds)) for p, g in zip(prob, masks)]
-    return np.stack([s.precision for s in scores]), np.stack([s.recall for s in scores])
+def _fidelity(out: Prediction, hr: Tensor, kernels: Tensor) -> list[tuple]:
+    """PSNR, SSIM and kernel PSNR of each image, None where the model makes no such thing."""
+    nothing = [None] * len(hr)
+    quality = fidelity = estimate = nothing
+    if out.sr is not None:
+        quality, fidelity = psnr(out.sr, hr).cpu().numpy(), ssim(out.sr, hr).numpy()
+    if out.kernel is not None:
+        estimate = kernel_psnr(out.kernel.float(), kernels).cpu().numpy()
+    return list(zip(quality, fidelity, estimate))

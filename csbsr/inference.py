@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from torch import Tensor, nn
 
+from csbsr.model_file import load_model as load_model  # where readers look for it
+
 
 class Segmented(NamedTuple):
     """A segmented photograph (Sec. IV-C); H = 4 h, W = 4 w, or h and w without an SR network."""

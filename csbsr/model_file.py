@@ -6,20 +6,20 @@ in such a file is ever executed.
 
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from csbsr.networks.architecture import Architecture, check_weights, with_weights
+from csbsr.files import replacing
+from csbsr.networks.architecture import Architecture, build_model
 from csbsr.protocol import Protocol
-from csbsr.study.toml import build
+from csbsr.toml import build
 
 FORMAT = "csbsr-model-1"
 SUFFIX = ".safetensors"
@@ -27,6 +27,8 @@ FILE_NAME = f"model{SUFFIX}"
 """What a finished run calls its model."""
 DTYPES = (torch.float32, torch.float16, torch.bfloat16, torch.float64, torch.int64)
 """What weights may be stored as; networks compute in float32."""
+SHOWN = 8
+"""How many names of each kind an error lists before it counts the rest."""
 _KEY = "csbsr"  # one entry of the header, because the order of several is not defined
 
 
@@ -35,7 +37,7 @@ class Threshold:
     """The probability above which a pixel is a crack, and the images it was chosen on."""
 
     value: float
-    chosen_on: str
+    chosen_on: Literal["validation", "test"]
 
     def __post_init__(self) -> None:
         if not 0 < self.value < 1:
@@ -109,7 +111,8 @@ def save_model(
     # Cloned, because networks may hold one tensor under two names.
     copies = {k: v.clone(memory_format=torch.contiguous_format) for k, v in weights.items()}
     content = save(copies, {_KEY: text})
-    _write_whole(path, content)
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
     return hashlib.sha256(content).hexdigest()
 
 
@@ -137,12 +140,11 @@ def load_model(path: Path) -> LoadedModel:
 def read_header(path: Path) -> ModelHeader:
     """What a model file says of its weights, without reading them; ValueError as `load_model`."""
     path = _file_of(Path(path))
-    _check_kind(path)
     try:
         with safe_open(path, "pt", device="cpu") as file:
             metadata = file.metadata() or {}
     except SafetensorError as error:
-        raise ValueError(f"model {path} is damaged ({_line(error)}); get it again") from error
+        raise ValueError(f"model {path} {_what_else(path)} ({_line(error)})") from error
     if _KEY not in metadata:
         raise ValueError(
             f"model {path} holds weights but no header of csbsr; it is not one of ours"
@@ -205,18 +207,19 @@ def _file_of(path: Path) -> Path:
     return path
 
 
-def _check_kind(path: Path) -> None:
-    """Say what a file is that cannot be a model file."""
+def _what_else(path: Path) -> str:
+    """What a file is that cannot be read as `.safetensors`: a size of 8 bytes, then JSON."""
     with path.open("rb") as file:
         head = file.read(64)
     if not head:
-        raise ValueError(f"model {path} is empty; get it again")
+        return "is empty; get it again"
+    if head[8:9] == b"{":
+        return "is damaged; get it again"
     if head.lstrip().startswith(b"<"):
-        raise ValueError(f"model {path} is a web page, not the file; download it again")
+        return "is a web page, not the file; download it again"
     if head.startswith((b"PK", b"\x80")):
-        raise ValueError(
-            f"model {path} is a PyTorch file; convert a published one with `csbsr weights import`"
-        )
+        return "is a PyTorch file; convert a published one with `csbsr weights import`"
+    return "is no model file"
 
 
 def _check_values(weights: Mapping[str, Tensor], what: str) -> None:
@@ -235,20 +238,41 @@ def _line(error: BaseException) -> str:
     return text if len(text) <= 400 else f"{text[:400]} ..."
 
 
-def _write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that a reader sees the old one or the whole new one, also after a crash."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(name, 0o644)
-        os.replace(name, path)
-    except OSError as error:
-        Path(name).unlink(missing_ok=True)
-        raise OSError(error.errno, error.strerror, str(path)) from error
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+def check_weights(architecture: Architecture, weights: Mapping[str, Tensor]) -> None:
+    """Raise ValueError, one line, unless names and shapes are those of the architecture.
+
+    Takes no memory, however large the architecture says it is.
+    """
+    with torch.device("meta"):
+        expected = build_model(architecture).state_dict()
+    problems = {
+        "missing": [name for name in expected if name not in weights],
+        "left over": [name for name in weights if name not in expected],
+        "of another shape": [
+            f"{name} {tuple(weights[name].shape)} instead of {tuple(value.shape)}"
+            for name, value in expected.items()
+            if name in weights and weights[name].shape != value.shape
+        ],
+    }
+    if any(problems.values()):
+        found = (f"{what}: {_listed(names)}" for what, names in problems.items() if names)
+        raise ValueError(f"the weights do not fit the architecture ({'; '.join(found)})")
+
+
+def with_weights(architecture: Architecture, weights: Mapping[str, Tensor]) -> nn.Module:
+    """The model with exactly these weights, in eval mode on the CPU; checked as `check_weights`.
+
+    Always a new model with its weights in torch's own layout, so that the same weights give the
+    same bits, whether they come from a training (channels last, shared over processes) or a file.
+    The global random generator is left as it was.
+    """
+    check_weights(architecture, weights)
+    with torch.random.fork_rng(devices=[]):
+        model = build_model(architecture)
+    model.load_state_dict(weights)
+    return model.eval()
+
+
+def _listed(names: list[str]) -> str:
+    more = len(names) - SHOWN
+    return ", ".join(names[:SHOWN]) + (f" and {more} more" if more > 0 else "")

@@ -271,7 +271,7 @@ def test_flips_follow_the_protocol_and_move_image_and_mask_together():
         batches = [stream.batch(i) for i in range(40)]
         assert all(torch.equal(b.hr[0, :1], b.mask[0]) for b in batches)
         seen[protocol.name] = {tuple(b.mask[0, 0].nonzero()[0].tolist()) for b in batches}
-    assert seen["paper"] == {(0, 0), (0, 7), (7, 0), (7, 7)}
+    assert seen["printed"] == {(0, 0), (0, 7), (7, 0), (7, 7)}
     assert seen["released"] == {(0, 0), (0, 7)}
 
 

@@ -61,7 +61,7 @@ def test_range_is_of_variance_or_of_standard_deviation():
     for protocol in (PRINTED, RELEASED):
         k = random_kernels(400, np.random.default_rng(0), protocol)[:, 0]
         width[protocol.name] = float(((k.sum(1) * axis**2).sum(1)).max())
-    assert width["paper"] <= 4.01
+    assert width["printed"] <= 4.01
     assert width["released"] > 9
 
 

@@ -31,7 +31,8 @@ from csbsr_book.chapters.network_tables import (
     measured_seconds,
     shape_table,
 )
-from csbsr_book.chapters.networks import Layout, Node, draw
+from csbsr_book.chapters.networks import Layout, Node, chain, draw
+from csbsr_book.paper.claims import verdicts_on_results
 from csbsr_book.paper.printed import load_parameters, load_table
 from csbsr_book.site.drawing import SMALL
 from csbsr_book.site.table import Words, html, values
@@ -102,7 +103,7 @@ def test_the_pictures_in_the_diagrams_are_degraded_by_eq_1():
 
 def test_an_edge_to_an_unknown_node_is_an_error():
     with pytest.raises(KeyError, match="nowhere"):
-        draw(Layout(("one",), {"a": Node(1, 0, "a")}, ("a>nowhere",)))
+        draw(Layout(("one",), {"a": Node(1, 0, "a")}, chain("a", "nowhere")))
 
 
 class Tiny(nn.Module):
@@ -214,7 +215,7 @@ def test_hyperparameters_come_from_their_files():
 
 
 def test_every_part_of_the_paper_has_verdicts():
-    table = values(summary_tables.verdicts_by_part({}))
+    table = values(summary_tables.verdicts_by_part(verdicts_on_results({})))
     assert len(table["rows"]) == len(summary_tables.PARTS)
     columns = [(column["title"], column.get("note")) for column in table["columns"]]
     assert ("not run", "(printed)") not in columns

@@ -16,8 +16,9 @@ from csbsr.study.results import ResultFile
 from csbsr.study.run import pick_device
 from csbsr_book.site import chapter as chapters
 from csbsr_book.site import display
-from csbsr_book.site.build import BookRequest, execute
+from csbsr_book.site.build import BookRequest
 from csbsr_book.site.chapter import Chapter
+from csbsr_book.site.execute import execute
 from csbsr_book.site.exhibit import (
     FOLDER_VARIABLE,
     figure_values,
@@ -114,7 +115,7 @@ def test_the_data_hash_is_that_of_the_results(shown: list[str]) -> None:
 
     Chapter("x").table(Table("t", ["A"], [[1]]).folded())
     request = Request(profile="smoke", data="synthetic", seed=0, results=ROOT / "results")
-    assert embedded(shown[1])["run_card"]["data_hash"] == prepare(request).data_hash
+    assert embedded(shown[1])["run_card"]["data_hash"] == prepare(request).plan.data_hash
 
 
 def test_a_table_without_rows_is_a_sentence(shown: list[str]) -> None:
@@ -223,7 +224,7 @@ class Links(HTMLParser):
 def test_a_built_chapter_links_to_what_the_build_stages(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from csbsr_book.site.build import run_notebooks, stage
+    from csbsr_book.site.build import gather_pages, run_notebooks
 
     request = BookRequest(tmp_path)
     (tmp_path / "notebooks").mkdir()
@@ -238,7 +239,7 @@ def test_a_built_chapter_links_to_what_the_build_stages(
     notebook = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel})
     nbformat.write(notebook, tmp_path / "notebooks" / "01-x.ipynb")
     run_notebooks(request, lambda line: None)
-    stage(request)
+    gather_pages(request)
     executed = nbformat.read(request.staging / "notebooks" / "01-x.ipynb", 4)
     outputs = [o.data["text/html"] for o in executed.cells[-1].outputs]
     links = [link for text in outputs for link in Links(text).found]
@@ -248,7 +249,7 @@ def test_a_built_chapter_links_to_what_the_build_stages(
         assert json.loads(target.read_text())["run_card"]["seed"] == 0
     assert FOLDER_VARIABLE not in os.environ
     alone = tmp_path / "alone" / "01-x.ipynb"
-    execute(tmp_path / "notebooks" / "01-x.ipynb", alone, request)
+    execute(tmp_path / "notebooks" / "01-x.ipynb", alone, request.parameters)
     table = nbformat.read(alone, 4).cells[-1].outputs[1].data["text/html"]
     assert embedded(table)["label"] == "table-1"
 

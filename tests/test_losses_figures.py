@@ -10,7 +10,7 @@ from csbsr.data.distances import signed_distances
 from csbsr.protocol import PRINTED, RELEASED
 from csbsr_book.chapters import example_crack as loss_examples
 from csbsr_book.chapters import losses as loss_figures
-from csbsr_book.chapters import weights as weight_figures
+from csbsr_book.chapters import sr_loss_weights as weight_figures
 from csbsr_book.site.table import values
 
 matplotlib.use("Agg")

@@ -6,6 +6,8 @@ import torch
 from csbsr import losses
 from csbsr.degradation import degrade, gaussian_kernels
 from csbsr.protocol import PRINTED, RELEASED
+from csbsr.training.config import StageConfig
+from csbsr.training.objective import Images, Prediction, dsrl_objective
 
 
 @pytest.fixture
@@ -114,7 +116,11 @@ def test_feature_affinity_by_hand():
 def test_dsrl_objective(images):
     sr, hr, *_ = images
     prob, target = torch.full((2, 1, 32, 24), 0.25), torch.zeros(2, 1, 32, 24)
-    loss = losses.dsrl_loss(prob, target, sr, hr, fea_seg=sr, fea_sr=hr)
+    stage = StageConfig(iterations=1, sr_loss="dsrl", loss="bce")
+    output = Prediction(sr=sr, prob=prob, features=(sr, hr))
+    batch = Images(hr, target, target, target)
+    loss, terms = dsrl_objective(output, batch, stage, PRINTED, 0.0)
+    assert set(terms) == {"L_C", "L_S", "feature_affinity"}
     expected = (
         -torch.log(torch.tensor(0.75))
         + 0.5 * losses.l1_loss(sr, hr)

@@ -9,6 +9,8 @@ from scipy import ndimage
 from csbsr.metrics import (
     THRESHOLDS,
     evaluate_batch,
+    map_curves,
+    overlap_counts,
     summarise,
     surface_distance,
     threshold_curves,
@@ -124,6 +126,22 @@ def test_any_percentile_equals_the_plain_form() -> None:
             plain = surface_distance(prob > limit, target, percentile, rule)
             assert curves.hausdorff[k] == plain.hausdorff
             assert curves.mean_surface_distance[k] == pytest.approx(plain.mean, abs=1e-9)
+
+
+def test_several_percentiles_in_one_pass_are_those_of_single_passes() -> None:
+    rng, percentiles = np.random.default_rng(4), (95.0, 50.0, 100.0, 0.0)
+    for number in range(200):
+        prob, target, limits = small_map(rng) if number else (*crack_map("soft", 1), THRESHOLDS)
+        together = map_curves(prob, target, limits, percentiles)
+        for percentile, hausdorff in zip(percentiles, together.hausdorff):
+            alone = threshold_curves(prob, target, limits, percentile)
+            np.testing.assert_array_equal(hausdorff, alone.hausdorff)
+            np.testing.assert_array_equal(
+                together.mean_surface_distance, alone.mean_surface_distance
+            )
+        np.testing.assert_array_equal(
+            together.counts.true_positive, overlap_counts(prob, target, limits).true_positive
+        )
 
 
 def test_symmetry_and_shift() -> None:

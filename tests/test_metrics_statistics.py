@@ -5,7 +5,14 @@ import itertools
 import numpy as np
 import pytest
 
-from csbsr.metrics import bootstrap_mean, bootstrap_summary, paired_test, summarise, values_at
+from csbsr.metrics import (
+    bootstrap_difference,
+    bootstrap_mean,
+    bootstrap_summary,
+    paired_test,
+    summarise,
+    values_at,
+)
 
 
 def test_interval_of_a_mean_covers_it_as_often_as_it_says() -> None:
@@ -84,3 +91,37 @@ def test_values_at_a_threshold() -> None:
 def test_bad_samples(call, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_images_of_one_photograph_are_drawn_together() -> None:
+    rng = np.random.default_rng(5)
+    photos = rng.normal(0, 1, 12)
+    values, groups = np.repeat(photos, 5), np.repeat([f"p{i:02}" for i in range(12)], 5)
+    by_image, by_photo = bootstrap_mean(values), bootstrap_mean(values, groups=groups)
+    assert by_photo.estimate == by_image.estimate
+    assert tuple(by_photo) == pytest.approx(tuple(bootstrap_mean(photos))), "copies tell nothing"
+    assert by_photo.high - by_photo.low > 1.7 * (by_image.high - by_image.low)
+    assert bootstrap_mean(values, groups=[str(i) for i in range(60)]).estimate == by_image.estimate
+    with pytest.raises(ValueError, match="2 groups for 60 images"):
+        bootstrap_mean(values, groups=["a", "b"])
+
+
+def test_sign_flips_by_photograph() -> None:
+    values, groups = np.repeat([0.2, 0.1, 0.3], 4), np.repeat(["a", "b", "c"], 4)
+    test = paired_test(values, np.zeros(12), groups=groups)
+    assert test.p_value == pytest.approx(2 / 2**3), "three photographs, two patterns as extreme"
+    assert test.images == 12
+
+
+def test_difference_of_two_experiments_chooses_thresholds_anew() -> None:
+    rng = np.random.default_rng(6)
+    first = rng.random((2, 30, 1)) + np.array([0.0, 0.2, 0.1])
+    second = rng.random((3, 30, 1)) + np.array([0.1, 0.0, 0.0])
+    found = bootstrap_difference(first, second, over_thresholds="max")
+    best = [arm.mean(1).max(1).mean() for arm in (first, second)]
+    assert found.estimate == pytest.approx(best[0] - best[1])
+    assert found.low < found.estimate < found.high
+    same = bootstrap_difference(first, first, over_thresholds="min")
+    assert tuple(same) == pytest.approx((0, 0, 0))
+    with pytest.raises(ValueError, match=r"must both be \(S, N, T\)"):
+        bootstrap_difference(first, second[:, :9])

@@ -7,6 +7,8 @@ from html.parser import HTMLParser
 import pytest
 
 from csbsr.protocol import PRINTED, RELEASED, Protocol
+from csbsr.study.registered import registration
+from csbsr.toml import build
 from csbsr_book.chapters.ledger import (
     PARTS,
     by_eye_table,
@@ -15,13 +17,22 @@ from csbsr_book.chapters.ledger import (
     claims_tables,
     deviations_table,
     inconsistencies_table,
+    primary_table,
 )
-from csbsr_book.paper.claims import claims_text, load_by_eye, load_claims
-from csbsr_book.paper.deviations import NOT_MEASURED, load_deviations, parse_deviations
+from csbsr_book.paper.checks import collect_results
+from csbsr_book.paper.claims import (
+    claims_text,
+    load_by_eye,
+    load_claims,
+    primary_on_results,
+    verdicts_on_results,
+)
+from csbsr_book.paper.deviations import NOT_MEASURED, Deviation, load_deviations
 from csbsr_book.paper.inconsistencies import SEVERITIES, load_inconsistencies
 from csbsr_book.site.table import html
 
 ROWS = {row.id: row for row in load_deviations()}
+NOT_RUN = verdicts_on_results({})
 
 
 def test_every_option_of_the_protocol_has_a_row():
@@ -60,9 +71,9 @@ def test_options_whose_values_differ_are_read_from_the_two_protocols():
 )
 def test_wrong_rows_are_refused(changes, message):
     row = {"id": "x", "topic": "t", "paper": "p.", "code": "c.", "choice": "o."}
-    assert parse_deviations({"deviation": [row]})[0].measured_effect() == NOT_MEASURED
+    assert build(Deviation, row, "deviations.toml").measured_effect() == NOT_MEASURED
     with pytest.raises(ValueError, match=message):
-        parse_deviations({"deviation": [{**row, **changes}]})
+        build(Deviation, {**row, **changes}, "deviations.toml")
 
 
 def inconsistencies():
@@ -90,8 +101,8 @@ class Outline(HTMLParser):
 
 
 def test_parts_of_the_claims_page_show_every_claim_once():
-    tables = [table for part in PARTS for table in claims_tables(claims_of(part), {})]
-    text = "".join(map(html, [claims_summary({}), *tables, by_eye_table()]))
+    tables = [table for part in PARTS for table in claims_tables(claims_of(part), NOT_RUN)]
+    text = "".join(map(html, [claims_summary(NOT_RUN), *tables, by_eye_table()]))
     expected = [f"claim-{c.id}" for c in (*load_claims(), *load_by_eye())]
     assert sorted(Outline(text).ids) == sorted(expected)
     assert text.count('class="table-scroll"') == text.count("<table")
@@ -101,7 +112,7 @@ def test_parts_of_the_claims_page_show_every_claim_once():
 
 def test_one_claim_shows_quote_place_evidence_and_both_verdicts():
     claim = next(c for c in load_claims() if c.id == "t4-bc-third-ssim")
-    (table,) = claims_tables([claim], {})
+    (table,) = claims_tables([claim], NOT_RUN)
     text = html(table)
     for part in (claim.place, "third place", "place 4 of 6", "verdict-does-not-hold"):
         assert part in text
@@ -114,6 +125,14 @@ def test_inconsistencies_tables_show_every_entry_once():
     assert sorted(outline.ids) == sorted(f"inconsistency-{e.id}" for e in load_inconsistencies())
     assert outline.counts["table"] == len(SEVERITIES)
     assert "{" not in text
+
+
+def test_what_was_registered_is_shown_before_it_is_run():
+    text = html(primary_table(primary_on_results({})))
+    assert text.count("verdict-not-run") == len(registration().primary)
+    for primary in registration().primary:
+        assert primary.id in text
+    assert "HD95_min 3," in text
 
 
 def test_links_from_inconsistencies_lead_to_claims():
@@ -130,8 +149,8 @@ def test_deviations_table_shows_every_row_and_option():
 
 
 def test_text_report_has_a_line_per_claim_and_counts(tmp_path):
-    lines = claims_text(tmp_path / "nothing").splitlines()
+    lines = claims_text(collect_results(tmp_path / "nothing")).splitlines()
     for claim in load_claims():
         assert sum(line.endswith(f" {claim.id}") for line in lines) == 1
-    counts = [line.split() for line in lines[-4:]]
-    assert [row[-1] for row in counts] == ["0", "0", "0", str(len(load_claims()))]
+    counts = [line.split() for line in lines[-5:]]
+    assert [row[-1] for row in counts] == ["0", "0", "0", "0", str(len(load_claims()))]

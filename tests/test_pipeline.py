@@ -7,14 +7,8 @@ import nbformat
 import pytest
 
 from csbsr.study.provenance import repository_root
-from csbsr_book.site.build import (
-    BookRequest,
-    execute,
-    gate,
-    notebook_keys,
-    notebook_with,
-    run_notebooks,
-)
+from csbsr_book.site.build import BookRequest, notebook_with, run_notebooks
+from csbsr_book.site.execute import execute, gate
 
 ROOT = Path(__file__).parents[1]
 
@@ -45,7 +39,7 @@ def test_a_failing_cell_stops_the_build_and_keeps_the_evidence(checkout: Path) -
     source = put(checkout, "01-bad.ipynb", "1 / 0")
     target = checkout / "_build" / "book" / "notebooks" / source.name
     with pytest.raises(ValueError, match="ZeroDivisionError") as error:
-        execute(source, target, BookRequest(checkout))
+        execute(source, target, BookRequest(checkout).parameters)
     assert "01-bad.ipynb" in str(error.value)
     assert not target.exists()
     assert target.with_suffix(".failed.ipynb").exists()
@@ -100,15 +94,6 @@ def test_the_gate_lets_a_finished_notebook_pass(tmp_path: Path) -> None:
     path = tmp_path / "chapter.ipynb"
     nbformat.write(planted("nothing"), path)
     gate(path)
-
-
-def test_results_belong_to_what_a_chapter_depends_on(checkout: Path) -> None:
-    put(checkout, "01-good.ipynb", "print(1)")
-    request = BookRequest(checkout)
-    before = notebook_keys(request)
-    (checkout / "results" / "quick").mkdir(parents=True)
-    (checkout / "results" / "quick" / "x.json").write_text("{}")
-    assert notebook_keys(request) != before
 
 
 def committed() -> list[Path]:

@@ -2,11 +2,11 @@
 
 import pytest
 
-from csbsr.protocol import PRINTED, RELEASED, protocol_named
+from csbsr.protocol import PRINTED, RELEASED, REPRODUCTION, protocol_named
 from csbsr.study.experiments import M_SEARCH, experiment, experiments, with_ancestors
 from csbsr.study.profiles import NAMES, load_profile, parse_profile
 from csbsr.study.provenance import PACKAGE
-from csbsr.study.steps import final_stage, sr_stage, steps_of, warm_start_stage
+from csbsr.study.steps import last_step, sr_steps, steps_of, warm_start
 from csbsr_book.paper.printed import load_tables
 
 
@@ -17,12 +17,13 @@ def text_of(name: str) -> str:
 @pytest.mark.parametrize("name", NAMES)
 def test_every_profile_loads_and_fits_every_experiment(name: str) -> None:
     profile = load_profile(name)
-    protocol = profile.protocol("paper")
+    protocol = profile.protocol("reproduction")
     for row in experiments():
-        assert final_stage(row, profile, protocol).iterations > 0
-    assert sr_stage("kbpn", profile.step1, profile, protocol, natural=True).train == "sr"
-    if profile.warm_start.iterations:
-        assert warm_start_stage(profile, protocol).loss == "combo"
+        assert bool(steps_of(row, profile, protocol)) == row.learns
+        assert last_step(row, profile, protocol).config.iterations > 0
+    csbsr = experiment("csbsr-pspnet")
+    assert sr_steps(csbsr, profile, protocol)[0].natural
+    assert all(s.config.loss == "combo" for s in warm_start(csbsr, profile, protocol))
 
 
 def test_only_smoke_is_no_result() -> None:
@@ -37,7 +38,8 @@ def test_paper_profile_has_the_numbers_of_the_paper() -> None:
     assert paper.step1.lr_sr == 2e-4
     assert paper.step3.lr_sr == paper.step3.lr_segmentation == 2e-5
     assert {paper.step1.batch, paper.step2.batch, paper.step3.batch} == {6}
-    assert paper.protocol("paper") == PRINTED
+    assert paper.protocol("printed") == PRINTED
+    assert paper.protocol("reproduction") == REPRODUCTION
     assert paper.protocol("released") == RELEASED
 
 
@@ -66,7 +68,7 @@ def test_a_wrong_profile_is_refused_in_one_line(change: tuple[str, str], message
     ("call", "message"),
     [
         (lambda: load_profile("huge"), "choose one of smoke, quick, paper"),
-        (lambda: protocol_named("mine"), "choose 'paper' or 'released'"),
+        (lambda: protocol_named("mine"), "choose 'printed', 'released', 'reproduction'"),
         (lambda: experiment("csbsr-pspnt"), "did you mean csbsr-pspnet"),
         (lambda: experiment("zzz"), "`csbsr run` lists them all"),
     ],
@@ -80,7 +82,8 @@ def test_no_experiment_is_defined_twice() -> None:
     ids = [e.id for e in experiments()]
     assert len(ids) == len(set(ids))
     settings = [
-        tuple(v for k, v in vars(e).items() if k not in ("id", "title")) for e in experiments()
+        tuple(v for k, v in vars(e).items() if k not in ("id", "title", "kind", "baseline"))
+        for e in experiments()
     ]
     assert len(settings) == len(set(settings)), "two ids for one training"
 
@@ -111,23 +114,32 @@ def test_parents_come_first_and_once() -> None:
     ]
 
 
-def test_one_network_for_both_tasks_gets_the_iterations_of_the_warm_start() -> None:
-    quick, smoke = load_profile("quick"), load_profile("smoke")
-    protocol = quick.protocol("paper")
-    stage = final_stage(experiment("dsrl"), quick, protocol)
-    assert stage.iterations == quick.warm_start.iterations + quick.step3.iterations
-    assert stage.lr_segmentation == quick.warm_start.lr_segmentation
-    assert final_stage(experiment("hr-pspnet"), quick, protocol).iterations == 1000
-    assert final_stage(experiment("dsrl"), smoke, protocol).iterations == smoke.step3.iterations
+def names_of(name: str, protocol: str = "reproduction") -> list[str]:
+    quick = load_profile("quick")
+    return [s.name for s in steps_of(experiment(name), quick, quick.protocol(protocol))]
 
 
 def test_steps_of_an_experiment_come_in_their_order() -> None:
-    quick = load_profile("quick")
-    protocol = quick.protocol("paper")
-    steps = steps_of(experiment("csbsr-pspnet"), quick, protocol)
-    assert [s.train for s in steps] == ["sr", "sr", "segmentation", "both"]
-    assert [s.train for s in steps_of(experiment("hr-pspnet"), quick, protocol)] == [
-        "segmentation",
-        "segmentation",
-    ]
-    assert len(steps_of(experiment("dsrl"), quick, protocol)) == 1
+    alone = ["warm_start", "step3"]
+    assert names_of("csbsr-pspnet") == ["step1", "kernel", "step2", *alone]
+    assert names_of("csbsr-pspnet", "released") == ["step1", "step2", *alone]
+    assert names_of("dbpn+pspnet") == names_of("kbpn-true+pspnet") == ["step1", "step2", *alone]
+    assert names_of("bicubic+pspnet") == names_of("hr-pspnet") == names_of("dsrl") == alone
+    assert names_of("csbsr-pspnet-blurskip") == ["blur_skip"]
+    assert names_of("csbsr-pspnet-continued") == ["continued"]
+    assert names_of("darkness") == []
+
+
+def test_released_kbpn_learns_in_phases_and_others_do_not() -> None:
+    paper = load_profile("paper")
+    for name, phases in (("released", (10_000, 20_000)), ("reproduction", (0, 0))):
+        steps = sr_steps(experiment("csbsr-pspnet"), paper, paper.protocol(name))
+        assert steps[-1].config.kernel_phases == phases
+    assert sr_steps(experiment("cssr-pspnet"), paper, RELEASED)[-1].config.kernel_phases == (0, 0)
+
+
+def test_a_profile_that_changes_options_says_so_in_the_protocols_name() -> None:
+    quick, paper = load_profile("quick"), load_profile("paper")
+    assert quick.protocol("reproduction").name == "reproduction+quick"
+    assert quick.protocol("released+quick") == quick.protocol("released")
+    assert paper.protocol("released").name == "released"

@@ -8,11 +8,11 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from result_files import put_result
 
 from csbsr import degradation, evaluation, protocol
 from csbsr.study.experiments import experiments
 from csbsr.study.provenance import PACKAGE
-from csbsr.study.results import KEYS
 from csbsr_book.chapters import api as api_pages
 from csbsr_book.chapters import reference as reference_pages
 from csbsr_book.chapters.api import LAYERS, api_html, public_members, public_modules, signature
@@ -121,16 +121,11 @@ def test_every_public_function_has_a_docstring() -> None:
     assert not missing
 
 
-def result(folder: Path, profile: str, name: str, seconds: float) -> None:
-    path = folder / profile / "synthetic" / f"{name}-seed0.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    content = dict.fromkeys(KEYS) | {"schema": 1, "experiment": name, "seed": 0}
-    content["run_card"] = {"seconds": seconds, "hardware": "abacus & sons"}
-    path.write_text(json.dumps(content))
-
-
 def test_experiment_table_shows_what_was_measured(tmp_path: Path) -> None:
-    result(tmp_path, "quick", "csbsr-pspnet", 900)
+    path = put_result(tmp_path, "csbsr-pspnet")
+    content = json.loads(path.read_text())
+    content["run_card"] |= {"seconds": 900.0, "hardware": "abacus & sons"}
+    path.write_text(json.dumps(content))
     text = html(reference_pages.experiment_table(tmp_path))
     checked(text)
     assert text.count('scope="row"') == len(experiments())

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from csbsr.networks import released, released_sr
+from csbsr.networks.architecture import DBPNConfig, SegNetConfig
 from csbsr.networks.blocks import parameter_count
 from csbsr.networks.released_keys import authors_keys, expand
 
@@ -135,12 +136,15 @@ def test_patterns_expand_in_order():
 @pytest.fixture
 def dbpn_state(monkeypatch) -> dict[str, torch.Tensor]:
     """State dict of DBPN in the authors' keys; the builder is narrowed to 4 channels."""
-    monkeypatch.setitem(released_sr.BUILDERS, "dbpn", lambda: released_sr.DBPN(width=4))
-    ours = released_sr.BUILDERS["dbpn"]().state_dict()
+    monkeypatch.setitem(released_sr.CONFIGS, "dbpn", DBPNConfig(width=4))
+    ours = released_sr.CONFIGS["dbpn"].build().state_dict()
     return {key: ours[released_sr.rename("dbpn", key)] for key in authors_keys("dbpn")}
 
 
-@pytest.mark.parametrize("prefix", ["", "module.", "sr_model.", "module.sr_model.module."])
+@pytest.mark.parametrize(
+    "prefix",
+    ["", "module.", "model.", "sr_model.", "module.sr_model.module.", "_orig_mod.module.model."],
+)
 def test_accepts_prefixes(dbpn_state, prefix):
     net = released.load("dbpn", {prefix + key: value for key, value in dbpn_state.items()})
     loaded = net.state_dict()
@@ -177,25 +181,17 @@ def test_many_problems_stay_one_line(dbpn_state):
 
 
 def test_whole_model_accepts_dataparallel_inside_and_outside(dbpn_state, monkeypatch):
-    class Segmentation(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.head = nn.Conv2d(3, 1, 1)
-
-    monkeypatch.setitem(released.released_seg.BUILDERS, "tiny", Segmentation)
+    monkeypatch.setitem(released.released_seg.CONFIGS, "tiny", SegNetConfig(width=2))
+    seg = SegNetConfig(width=2).build().state_dict()
     monkeypatch.setattr(released.released_seg, "rename", lambda name, key: key)
-    monkeypatch.setitem(released._JOINT, "both", ("dbpn", "tiny"))
     monkeypatch.setattr(
-        released,
-        "authors_keys",
-        lambda name: ("head.weight", "head.bias") if name == "tiny" else authors_keys(name),
+        released, "authors_keys", lambda name: tuple(seg) if name == "tiny" else authors_keys(name)
     )
-    seg = Segmentation().state_dict()
-    for outer, inner in (("", ""), ("module.", ""), ("", "module.")):
+    for outer, inner in (("", ""), ("module.", ""), ("_orig_mod.", ""), ("", "module.")):
         state = {f"{outer}sr_model.{inner}{k}": v for k, v in dbpn_state.items()}
         state |= {f"{outer}segmentation_model.{inner}{k}": v for k, v in seg.items()}
-        net = released.load("both", state)
+        net = released.load("dbpn+tiny", state)
         assert torch.equal(net.segmentation.head.bias, seg["head.bias"])
     del state["segmentation_model.module.head.bias"]
     with pytest.raises(ValueError, match=r"missing: segmentation_model\.head\.bias"):
-        released.load("both", state)
+        released.load("dbpn+tiny", state)

@@ -8,6 +8,7 @@ import pytest
 import torch
 from matplotlib import pyplot as plt
 from PIL import Image
+from result_files import settings
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -16,7 +17,7 @@ from csbsr.networks.joint import JointOutput
 from csbsr.protocol import PRINTED
 from csbsr.study import robustness
 from csbsr.study.profiles import load_profile
-from csbsr.study.results import find_results
+from csbsr.study.results import find_results, write_json
 from csbsr.study.robustness import (
     CLEAN,
     CONDITIONS,
@@ -25,17 +26,19 @@ from csbsr.study.robustness import (
     Condition,
     chosen_walls,
     degraded,
-    find_robustness,
+    find_fresh_robustness,
     score,
     walls_of,
 )
-from csbsr.study.run import Request
+from csbsr.study.run import Request, prepare
+from csbsr.study.steps import Trained
 from csbsr_book.chapters.robustness import Robustness
 from csbsr_book.chapters.robustness_figures import judged, photograph_figure, robustness_tables
-from csbsr_book.site import fresh
 from csbsr_book.site.chapter import Chapter
 from csbsr_book.site.exhibit import place_of
 from csbsr_book.site.table import html, values
+
+PROTOCOL = "reproduction+smoke"
 
 
 class Darkness(nn.Module):
@@ -57,11 +60,11 @@ def stand_ins(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Replace training by stand-ins; returns the list of experiments asked for."""
     asked: list[str] = []
 
-    def trained(row, plan) -> nn.Module:
+    def trained(row, plan) -> Trained:
         asked.append(row.id)
-        return Darkness(0.5 + 0.1 * MODELS.index(row.id))
+        return Trained(Darkness(0.5 + 0.1 * MODELS.index(row.id)), None)
 
-    monkeypatch.setattr(robustness, "train_experiment", trained)
+    monkeypatch.setattr(robustness, "trained", trained)
     return asked
 
 
@@ -108,7 +111,8 @@ def test_walls_are_chosen_by_rule() -> None:
 def test_result_is_written_once_and_kept(stand_ins: list[str], tmp_path: Path) -> None:
     request = Request(results=tmp_path / "results")
     path = robustness.run_robustness(request)
-    assert path == tmp_path / "results" / "smoke" / "synthetic" / "robustness" / "seed0.json"
+    folder = tmp_path / "results" / "smoke" / "synthetic" / PROTOCOL / "robustness"
+    assert path == folder / "seed0.json"
     assert stand_ins == list(MODELS)
     content = robustness.read_robustness(path)
     assert set(content["models"]) == set(MODELS)
@@ -146,7 +150,7 @@ def test_changed_degradation_makes_it_stale(
         assert robustness.is_robustness_stale(content | change)
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"schema": 1}'])
+@pytest.mark.parametrize("text", ["", "[]", "null", '{"schema": 1}', '{"schema": "robustness-2"}'])
 def test_foreign_file_is_named(text: str, tmp_path: Path) -> None:
     path = tmp_path / "seed0.json"
     path.write_text(text)
@@ -154,18 +158,60 @@ def test_foreign_file_is_named(text: str, tmp_path: Path) -> None:
         robustness.read_robustness(path)
 
 
-def test_larger_profiles_and_real_data_come_first(tmp_path: Path) -> None:
-    for where in ("quick/synthetic", "quick/walls", "quick/walls"):
-        folder = tmp_path / where / "robustness"
-        folder.mkdir(parents=True, exist_ok=True)
-        for seed in (0, 1, 10):
-            (folder / f"seed{seed}.json").write_text("{}")
-    found = find_robustness(tmp_path, ("paper", "quick"))
-    assert [p.relative_to(tmp_path).as_posix() for p in found] == [
-        f"quick/walls/robustness/seed{s}.json" for s in (0, 1, 10)
-    ]
-    assert len(find_robustness(tmp_path, ("quick",), "synthetic")) == 3
-    assert find_robustness(tmp_path, ("paper",)) == []
+def test_damaged_numbers_and_copies_are_refused(stand_ins: list[str], tmp_path: Path) -> None:
+    path = robustness.run_robustness(Request(results=tmp_path / "results"))
+    good = path.read_text()
+    row = '"IoU_max":'
+    for text in (
+        good.replace(row, '"IoU_max":7'),
+        good.replace(row, '"other":'),
+        good.replace('"kind":"motion"', '"kind":"magic"'),
+        good.replace('"seed":0', '"seed":1'),
+    ):
+        assert text != good
+        path.write_text(text)
+        with pytest.raises(ValueError, match=r"seed0\.json"):
+            robustness.read_robustness(path)
+    found = find_fresh_robustness(tmp_path / "results", ("smoke",))
+    assert (found.fresh, found.stale) == ({}, {})
+    assert len(found.problems) == 1
+
+
+def real_results(source: Path, results: Path, *seeds: int, data: str = "walls") -> list[Path]:
+    """What a smoke run measured, as fresh results of the profile `quick`."""
+    paths = []
+    for seed in seeds:
+        given = settings("quick", seed=seed, data=data)
+        content = json.loads(source.read_text())
+        content |= {"profile": "quick", "protocol": given.protocol.name, "seed": seed}
+        content["run_card"] |= {
+            "data": data,
+            "data_hash": given.data_hash,
+            "fingerprint": robustness.robustness_key(given),
+            "overrides": {},
+        }
+        folder = results / "quick" / data / given.protocol.name / "robustness"
+        paths.append(folder / f"seed{seed}.json")
+        write_json(paths[-1], content)
+    return paths
+
+
+def test_larger_profiles_and_real_data_come_first_and_stale_ones_are_kept_apart(
+    stand_ins: list[str], tmp_path: Path
+) -> None:
+    source = robustness.run_robustness(Request(results=tmp_path))
+    real_results(source, tmp_path, 0, data="synthetic")
+    paths = real_results(source, tmp_path, 10, 0, 1)
+    found = find_fresh_robustness(tmp_path, ("paper", "quick")).fresh["robustness"]
+    assert [result.path for result in found] == [paths[1], paths[2], paths[0]]
+    assert len(find_fresh_robustness(tmp_path, ("quick",), "synthetic").fresh["robustness"]) == 1
+    assert find_fresh_robustness(tmp_path, ("paper",)).fresh == {}
+    content = json.loads(paths[0].read_text())
+    del content["run_card"]["fingerprint"]
+    write_json(paths[0], content)
+    real = find_fresh_robustness(tmp_path, ("quick",), "walls")
+    assert [result.seed for result in real.fresh["robustness"]] == [0, 1]
+    assert [result.seed for result in real.stale["robustness"]] == [10]
 
 
 def test_chapter_marks_smoke_and_prefers_a_real_result(
@@ -181,26 +227,23 @@ def test_chapter_marks_smoke_and_prefers_a_real_result(
     assert any("smoke run" in text.get_text() for text in shown.figure.texts)
     plt.close("all")
 
-    source = page.run.path
-    real = results / "quick" / "walls" / "robustness" / "seed3.json"
-    real.parent.mkdir(parents=True)
-    content = json.loads(source.read_text()) | {"profile": "quick", "seed": 3}
-    real.write_text(json.dumps(content))
-    page = Robustness(Chapter("14", results=str(results)))
-    assert page.smoke, "a smoke file under the name of another run is stale"
-    assert "Stale and left out: quick, seed 3" in html(page.tables()[-1])
-
-    monkeypatch.setattr(fresh, "is_robustness_stale", lambda content: False)
+    source = robustness.robustness_path(prepare(page.chapter.request))
+    (real,) = real_results(source, results, 3)
     page = Robustness(Chapter("14", results=str(results)))
     assert not page.smoke
     assert page.contents[0]["seed"] == 3
     assert page.profile == load_profile("quick")
     assert [table.smoke for table in page.tables()] == [False] * 3 + [True] * 3
     assert len(values(page.reading())["rows"]) == len(MODELS) - 1
-    assert [place_of(result) for result in page.results] == [real.parts[-4:]]
+    assert [place_of(result) for result in page.results] == [real.relative_to(results).parts]
     for shown in (page.compared(), page.every()):
         assert "the pictures are missing" in shown.alt, "no masks lie beside the result"
     plt.close("all")
+
+    monkeypatch.setattr(robustness, "is_robustness_stale", lambda content: True)
+    page = Robustness(Chapter("14", results=str(results)))
+    assert page.smoke
+    assert "Stale and left out: quick, seed 3" in html(page.tables()[-1])
 
 
 def test_table_shows_fixed_and_best_threshold() -> None:

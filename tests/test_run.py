@@ -9,16 +9,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from result_files import put_result, result_content
 
+from csbsr import files
 from csbsr.cli import main
 from csbsr.data.cracks import CrackFolder
-from csbsr.study import results as result_files
-from csbsr.study import steps as stages
 from csbsr.study.freshness import is_stale
-from csbsr.study.provenance import code_closure
 from csbsr.study.results import KEYS, find_results, read_result, write_json
-from csbsr.study.run import Request, run_experiments
+from csbsr.study.run import Request, prepare, run_experiments
 
+PROTOCOL = "reproduction+smoke"
+PLACE = Path("smoke", "cracks", PROTOCOL, "hr-pspnet-seed0.json")
 METRICS = {"IoU_max", "AIU", "HD95_min", "AHD95", "PSNR", "SSIM", "kernel_PSNR"}
 
 
@@ -70,13 +71,17 @@ def test_run_writes_one_complete_result(folder: Path, tmp_path: Path, capsys) ->
     assert content["metrics"]["AHD95"] == pytest.approx(np.mean(images["HD95"]), rel=1e-5)
     card = content["run_card"]
     assert {"profile", "seed", "commit", "hardware", "seconds", "data_hash"} <= set(card)
+    assert {"cpu_seconds", "threads", "precision", "start_weights", "protocol_options"} <= set(card)
+    assert card["natural"] is None, "no step saw natural images"
+    assert card["protocol"] == content["protocol"] == PROTOCOL
+    assert path == out / PLACE
     assert not is_stale(read_result(path))
 
 
 def test_same_seed_same_numbers_and_fresh_results_are_kept(folder: Path, tmp_path: Path) -> None:
     first, second = tmp_path / "a" / "results", tmp_path / "b" / "results"
     assert run(folder, first) == run(folder, second, "--workers", "0") == 0
-    path = first / "smoke" / "cracks" / "hr-pspnet-seed0.json"
+    path = first / PLACE
     one = json.loads(path.read_text())
     two = json.loads((second / path.relative_to(first)).read_text())
     for key in ("metrics", "curves", "images"):
@@ -89,7 +94,7 @@ def test_same_seed_same_numbers_and_fresh_results_are_kept(folder: Path, tmp_pat
 def test_a_damaged_result_is_computed_again(folder: Path, tmp_path: Path, capsys) -> None:
     out = tmp_path / "results"
     run(folder, out)
-    path = out / "smoke" / "cracks" / "hr-pspnet-seed0.json"
+    path = out / PLACE
     path.write_text('{"schema": 1')
     assert run(folder, out) == 0
     assert "running again" in capsys.readouterr().err
@@ -191,17 +196,18 @@ def test_full_disk_leaves_nothing_half_written(
 ) -> None:
     out = tmp_path / "results"
     run(folder, out)
-    path = out / "smoke" / "cracks" / "hr-pspnet-seed0.json"
+    path = out / PLACE
     old = path.read_bytes()
 
     def full(handle: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(result_files.os, "fsync", full)
+    monkeypatch.setattr(files.os, "fsync", full)
     with pytest.raises(OSError, match="No space left"):
         write_json(path, {"new": 1})
     assert path.read_bytes() == old
-    assert not [p for p in files_below(out) if p.name.startswith(".")]
+    hidden = [p.name for p in files_below(out) if p.name.startswith(".")]
+    assert hidden == [f".{path.name}.lock"]
 
 
 def test_list_of_experiments_and_profiles(capsys) -> None:
@@ -215,24 +221,8 @@ def test_results_of_real_images_are_preferred(folder: Path, tmp_path: Path) -> N
     out = tmp_path / "results"
     run(folder, out)
     main(["run", "hr-pspnet", "--results", str(out), "--data", "synthetic"])
-    assert find_results(out, "smoke")["hr-pspnet"][0].path.parent.name == "cracks"
+    assert find_results(out, "smoke")["hr-pspnet"][0].card["data"] == "cracks"
     assert find_results(out / "absent", "smoke") == {}
-
-
-def test_a_changed_loss_makes_results_stale(folder: Path, tmp_path: Path, monkeypatch) -> None:
-    out = tmp_path / "results"
-    run(folder, out)
-    result = read_result(out / "smoke" / "cracks" / "hr-pspnet-seed0.json")
-    assert not is_stale(result)
-    from csbsr.study import freshness
-
-    def with_changed_loss(modules: list[str]) -> dict[str, str]:
-        hashes = code_closure(modules)
-        assert "csbsr/losses/terms.py" in hashes, "a loss must count as code that matters"
-        return hashes | {"csbsr/losses/terms.py": "changed"}
-
-    monkeypatch.setattr(freshness, "code_closure", with_changed_loss)
-    assert is_stale(result)
 
 
 def test_natural_images_come_from_the_environment_and_stand_in_the_run_card(
@@ -276,15 +266,126 @@ def test_images_are_checked_until_a_result_was_made_from_them(
     assert len(checked) > 2
 
 
-def test_a_change_in_how_steps_are_made_makes_results_stale(
-    folder: Path, tmp_path: Path, monkeypatch
+@pytest.mark.parametrize("change", [["--precision", "bf16"], ["--seed", "0", "--compile"]])
+def test_an_override_never_gets_the_old_numbers(
+    change: list[str], folder: Path, tmp_path: Path, monkeypatch
 ) -> None:
-    assert run(folder, tmp_path / "out") == 0
-    (path,) = (tmp_path / "out").rglob("*.json")
-    result = read_result(path)
-    assert not is_stale(result)
-    whole = stages.final_stage
-    monkeypatch.setattr(stages, "final_stage", lambda *a: replace(whole(*a), beta=0.4))
-    assert is_stale(result)
-    del result.content["run_card"]["steps"]
-    assert not is_stale(result), "older results have no such hash"
+    out = tmp_path / "results"
+    assert run(folder, out) == 0
+    before = json.loads((out / PLACE).read_text())
+    if "--compile" in change:  # what it compiles to is the same
+        monkeypatch.setattr("torch.compile", lambda module, **options: module)
+    assert run(folder, out, *change) == 0
+    after = json.loads((out / PLACE).read_text())
+    assert after["run_card"]["fingerprint"] != before["run_card"]["fingerprint"]
+    assert after["run_card"]["overrides"] != before["run_card"]["overrides"] == {}
+    assert not is_stale(read_result(out / PLACE))
+
+
+def test_other_images_of_the_same_name_are_refused(folder: Path, tmp_path: Path, capsys) -> None:
+    out = tmp_path / "results"
+    assert run(folder, out) == 0
+    known = (out / PLACE).read_bytes()
+    other = make_folder(tmp_path / "elsewhere" / "cracks", train=4)
+    assert run(other, out) == 2
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    for words in ("other data images", "hr-pspnet-seed0.json", "--results"):
+        assert words in error
+    assert (out / PLACE).read_bytes() == known
+    taken = make_folder(tmp_path / "synthetic")
+    assert run(taken, out) == 2
+    assert "rename it" in capsys.readouterr().err
+
+
+def test_options_and_natural_images_are_not_mixed_in_results(tmp_path: Path) -> None:
+    """Of a profile whose numbers count: refused before anything is read or written."""
+    request = Request(profile="quick", results=tmp_path, runs=tmp_path / "runs")
+    names = ["kbpn+pspnet"]
+    plan = prepare(request, names).plan
+    given = {"data": "synthetic", "data_hash": plan.data_hash}
+    put_result(tmp_path, "kbpn+pspnet", **given)
+    assert prepare(replace(request, seed=1), names).plan.seed == 1
+    with pytest.raises(ValueError, match="holds results of other options"):
+        prepare(replace(request, precision="bf16"), names)
+    natural = tmp_path / "DIV2K"
+    natural.mkdir()
+    Image.fromarray(np.zeros((256, 256, 3), np.uint8)).save(natural / "0.png")
+    with pytest.raises(ValueError, match="holds results of other natural images"):
+        prepare(replace(request, natural=str(natural)), names)
+    assert prepare(replace(request, natural=str(natural)), ["hr-pspnet"]).plan.natural is None
+
+
+def spoilt() -> dict[str, str]:
+    """Files that are no results, by what is said of them."""
+    good = result_content("csbsr-pspnet", profile="smoke", data="cracks")
+
+    def but(**changes: object) -> str:
+        return json.dumps(good | changes)
+
+    images = good["images"]
+    return {
+        "null": "no table",
+        "7": "no table",
+        '"text"': "no table",
+        "[]": "no table",
+        "{": "cannot be read",
+        "[" * 100_000: "cannot be read",
+        "NaN": "cannot be read",
+        "\ud800": "cannot be read",
+        but(metrics=[]): "'metrics' that is no table",
+        but(metrics={"IoU_max": 7.5}): "outside [0, 1]",
+        but(metrics={"IoU_max": "0.5"}): "with str in it",
+        but(metrics={"IoU_max": True}): "with bool in it",
+        but(metrics={"HD95_min": -1}): "outside [0, inf]",
+        but(metrics={"PSNR": 10**400}): "out of range",
+        but(metrics={"intervals": {"AIU": [0.5, 0.4]}}): "swapped",
+        but(metrics={"intervals": {"AIU": [0.5]}}): "of length 1, not 2",
+        but(curves=good["curves"] | {"IoU": [0.5]}): "of length 1, not 3",
+        but(images=images | {"IoU": [[0.5, 0.5]]}): "of length 2, not 3",
+        but(images=images | {"IoU": [[0.5] * 3] * 2}): "for 2 of 1",
+        but(images=images | {"names": []}): "no list of image names",
+        but(images=images | {"names": "a"}): "no list of image names",
+        but(images=images | {"PSNR": [1.0, 2.0]}): "of length 2, not 1",
+        but(run_card=None): "'run_card' that is no table",
+        but(run_card={"commit": "abc"}): "commit is 'abc'",
+        but(run_card={"seconds": "long"}): "seconds is 'long'",
+        but(run_card={"seed": 1}): "another seed",
+        but(run_card={"data": "walls"}): "belongs into a folder walls",
+        but(seed=-1): "the seed -1",
+        but(seed="0"): "the seed '0'",
+        but(seed=1): "another seed",
+        but(seed=1, run_card={}): "belongs under the name",
+        but(experiment="hr-pspnet"): "belongs under the name",
+        but(experiment=3): "no experiment",
+        but(protocol="released"): "another protocol",
+        but(protocol="released", run_card={}): "belongs into a folder released",
+        but(schema=1): "has schema 1",
+        but(schema=True): "has schema True",
+        json.dumps({"schema": 2}): "lacks experiment",
+    }
+
+
+def test_every_damage_is_one_line_and_hinders_nobody(tmp_path: Path) -> None:
+    path = put_result(tmp_path, "csbsr-pspnet", profile="smoke", data="cracks")
+    put_result(tmp_path, "hr-pspnet", profile="smoke", data="cracks")
+    assert read_result(path).seed == 0
+    for text, words in spoilt().items():
+        path.write_bytes(text.encode("utf-8", "surrogatepass"))
+        with pytest.raises(ValueError) as error:
+            read_result(path)
+        assert words in str(error.value), text[:80]
+        assert str(path) in str(error.value)
+        assert "\n" not in str(error.value)
+        problems: list[str] = []
+        assert set(find_results(tmp_path, "smoke", problems=problems)) == {"hr-pspnet"}
+        assert problems == [str(error.value)]
+
+
+def test_a_broken_neighbour_hinders_no_run(folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "results"
+    neighbour = out / PLACE.with_name("csbsr-pspnet-seed0.json")
+    neighbour.parent.mkdir(parents=True)
+    neighbour.write_text('{"schema": 2, "run_card": null}')
+    assert run(folder, out) == 0
+    assert read_result(out / PLACE).seed == 0
+    assert neighbour.exists()

@@ -16,7 +16,7 @@ from csbsr.networks.dsrl import DSRL
 from csbsr.networks.ocr import HRNetOCR
 from csbsr.networks.pspnet import PSPNet
 from csbsr.networks.released_keys import authors_keys
-from csbsr.networks.released_seg import BUILDERS, rename
+from csbsr.networks.released_seg import CONFIGS, rename
 from csbsr.networks.segnet import SegNet
 from csbsr.networks.unet import UNet16
 
@@ -312,9 +312,9 @@ def test_impossible_options_are_refused(construct, message):
 # -- the released networks -------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", BUILDERS)
+@pytest.mark.parametrize("name", CONFIGS)
 def test_full_size_has_the_released_parameters_under_our_names(name):
     with torch.device("meta"):
-        net = BUILDERS[name]()
+        net = CONFIGS[name].build()
     assert sum(p.numel() for p in net.parameters()) == PARAMETERS[name]
     assert {rename(name, key) for key in authors_keys(name)} == set(net.state_dict())

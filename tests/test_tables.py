@@ -1,56 +1,30 @@
 """Tables show three voices, compute their marks, and say what is missing or stale."""
 
-import json
 from pathlib import Path
 
 import pytest
 from markupsafe import Markup
 from matplotlib import pyplot as plt
+from result_files import put_result
 
 from csbsr.study.experiments import experiments
-from csbsr.study.results import ResultFile, find_results, write_json
+from csbsr.study.freshness import FoundResults, find_fresh
 from csbsr.study.robustness import MODELS
 from csbsr.study.run import Request
 from csbsr_book.chapters.curves import CURVES, SEARCHES, panel_picture, threshold_figure
 from csbsr_book.chapters.tables import (
     best_of_ours,
     measured,
-    pair_table,
-    pairs_of,
     paper_table,
     smoke_table,
 )
 from csbsr_book.paper.printed import load_table
-from csbsr_book.site.build import build_book, stale_results
+from csbsr_book.site.build import build_book, refused_results
 from csbsr_book.site.display import figure_html, run_card_html
-from csbsr_book.site.fresh import FoundResults
 from csbsr_book.site.table import Cell, Column, Table, Words, html, text, values
 from csbsr_book.site.theme import METHODS, mark_of
 
 TABLES = ("II", "III", "IV", "V", "VI")
-
-
-def content(name: str, seed: int, iou: float, profile: str = "quick") -> dict:
-    """A small result of one experiment."""
-    metrics = {"IoU_max": iou, "AIU": iou - 0.05, "HD95_min": 80.0, "AHD95": 120.0}
-    metrics |= {"PSNR": None, "SSIM": None, "kernel_PSNR": None}
-    thresholds = [0.25, 0.5, 0.75]
-    return {
-        "schema": 1,
-        "experiment": name,
-        "profile": profile,
-        "protocol": "paper",
-        "seed": seed,
-        "metrics": metrics,
-        "curves": {"thresholds": thresholds, "IoU": [iou] * 3, "HD95": [80.0, None, 90.0]},
-        "images": {"names": ["a"], "IoU": [[iou] * 3]},
-        "run_card": {
-            "fingerprint": "of other code",
-            "data": "walls",
-            "data_hash": "d",
-            "profile": profile,
-        },
-    }
 
 
 @pytest.fixture
@@ -58,14 +32,13 @@ def results(tmp_path: Path) -> Path:
     folder = tmp_path / "results"
     for name, found in {"csbsr-pspnet": (0.50, 0.52), "kbpn+pspnet": (0.48,)}.items():
         for seed, iou in enumerate(found):
-            path = folder / "quick" / "walls" / f"{name}-seed{seed}.json"
-            write_json(path, content(name, seed, iou))
+            put_result(folder, name, seed=seed, iou=iou)
     return folder
 
 
 @pytest.fixture
 def found(results: Path) -> FoundResults:
-    return FoundResults(find_results(results, "quick"), {})
+    return find_fresh(results, "quick")
 
 
 @pytest.mark.parametrize("number", TABLES)
@@ -108,7 +81,7 @@ def test_cells_hold_all_voices_as_numbers(found: FoundResults) -> None:
     assert 'class="value paper"' in text
     assert 'class="value authors"' in text
     assert "± 0.014" in text
-    assert "results/quick/walls/csbsr-pspnet-seed0.json" in text
+    assert "results/quick/walls/reproduction%2Bquick/csbsr-pspnet-seed0.json" in text
     assert "differ in their seeds" in table.caption
     assert "Ours: measured on walls (1 images). Authors' weights: measured on" in table.caption
 
@@ -121,7 +94,7 @@ def test_numbers_of_different_size_are_never_subtracted(found: FoundResults) -> 
     assert row[-2] == {
         "text": "against KBPN + PSPNet",
         "paper": pytest.approx(gap),
-        "ours": {"value": pytest.approx(0.50 - 0.48), "seeds": 1},  # seed 1 has no partner
+        "ours": {"value": pytest.approx(0.50 - 0.48), "seeds": 1},  # and no spread to judge it by
     }
     assert f"{0.573 - 0.51:.3f}" not in html(paper_table("II", found, {}))
 
@@ -141,43 +114,11 @@ def test_the_terminal_shows_every_voice(found: FoundResults) -> None:
         assert words in shown
 
 
-def images(result: ResultFile, names: str, shift: float) -> ResultFile:
-    best = [0.1 * i + shift for i in range(len(names))]
-    result.content["images"] = {"names": [*names], "IoU": [[0.0, v, 0.01] for v in best]}
-    result.content["metrics"]["IoU_max"] = sum(best) / len(best)
-    return result
-
-
-def test_pairs_are_made_per_seed_and_only_on_the_same_images(tmp_path: Path) -> None:
-    def run(name: str, seed: int, shift: float, names: str = "abcd") -> ResultFile:
-        return images(ResultFile(tmp_path / "x.json", content(name, seed, 0.5)), names, shift)
-
-    runs = {
-        "csbsr-pspnet": [run("csbsr-pspnet", s, v) for s, v in ((0, 0.2), (2, 0.18), (3, 0.2))],
-        "kbpn+pspnet": [run("kbpn+pspnet", 0, 0.15), run("kbpn+pspnet", 2, 0.15),
-                        run("kbpn+pspnet", 3, 0.1, "abcx")],
-        "hr-pspnet": [run("hr-pspnet", 1, 0.3)],  # its baseline has no such seed
-    }  # fmt: skip
-    pairs = pairs_of(runs, ["hr-pspnet", "csbsr-pspnet"])
-    assert list(pairs) == ["csbsr-pspnet"]
-    table = values(pair_table(pairs))
-    assert [c["title"] for c in table["columns"][2:]] == ["Seed 0", "Seed 2", "Mean over seeds"]
-    ((name, against, first, second, over),) = table["rows"]
-    assert (name, against) == ("CSBSR w/ PSPNet", "KBPN + PSPNet")
-    for cell, gap in ((first, 0.05), (second, 0.03)):
-        assert cell["ours"]["value"] == pytest.approx(gap)
-        assert cell["ours"]["interval"] == pytest.approx([gap, gap])
-    assert over["ours"]["value"] == pytest.approx(0.04)
-    assert over["ours"]["spread"] == pytest.approx(0.01)
-    assert "+0.0500" in html(pair_table(pairs))
-    assert "No experiment" in html(pair_table({}))
-
-
 @pytest.mark.parametrize("rule", ["first", "complex", "gain", "crack-free"])
 def test_missing_pictures_are_said_to_be_missing(found: FoundResults, rule: str) -> None:
     shown = panel_picture("II", rule, found.fresh, "reproduction", smoke=False)
     assert "no pictures" in shown.figure.axes[0].texts[0].get_text()
-    assert "run it again" in shown.caption
+    assert "run them again" in shown.caption
     plt.close("all")
 
 
@@ -196,18 +137,17 @@ def test_every_drawn_experiment_has_one_mark_of_its_own() -> None:
 
 
 def test_a_release_with_stale_results_is_refused(results: Path) -> None:
-    assert len(stale_results(results)) == 3
-    with pytest.raises(ValueError, match="3 results are stale, first quick/walls/"):
+    put_result(results, "dsrl", fingerprint="of other code")
+    with pytest.raises(ValueError, match=r"refused for a release, first: .*dsrl-seed0"):
         build_book(Request(results=results), release=True)
 
 
-def test_no_results_folder_is_no_stale_result(tmp_path: Path) -> None:
-    assert stale_results(tmp_path / "absent") == []
+def test_no_results_folder_is_nothing_to_refuse(tmp_path: Path) -> None:
+    assert refused_results(tmp_path / "absent") == []
 
 
-def test_curves_skip_what_is_missing(results: Path) -> None:
-    ours = find_results(results, "quick")
-    figure = threshold_figure(ours, {"csbsr-pspnet": "CSBSR", "dsrl": "DSRL"}, "HD95")
+def test_curves_skip_what_is_missing(found: FoundResults) -> None:
+    figure = threshold_figure(found.fresh, {"csbsr-pspnet": "CSBSR", "dsrl": "DSRL"}, "HD95")
     labels = [t.get_text() for t in figure.axes[0].get_legend().get_texts()]
     assert labels == ["CSBSR"]
     empty = threshold_figure({}, {"dsrl": "DSRL"}, "IoU", watermark="smoke run")
@@ -242,19 +182,6 @@ def test_cells_escape_text_and_keep_markup() -> None:
 def test_a_row_of_another_length_is_refused() -> None:
     with pytest.raises(ValueError, match="table 't', row 2: 1 cells for 2 columns"):
         Table("t", ["A", "B"], [[1, 2], [3]])
-
-
-def test_result_files_are_one_per_experiment_and_seed(results: Path) -> None:
-    found = find_results(results, "quick", "walls")
-    assert {name: [r.seed for r in runs] for name, runs in found.items()} == {
-        "csbsr-pspnet": [0, 1],
-        "kbpn+pspnet": [0],
-    }
-    assert all(isinstance(r, ResultFile) for r in found["csbsr-pspnet"])
-    bad = results / "quick" / "walls" / "dsrl-seed0.json"
-    bad.write_text(json.dumps({"schema": 1}))
-    with pytest.raises(ValueError, match=r"dsrl-seed0\.json lacks experiment"):
-        find_results(results, "quick", "walls")
 
 
 def test_every_baseline_exists() -> None:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import pytest
 
-from csbsr.study.toml import build, parse, read
+from csbsr.toml import build, parse, read
 
 
 @dataclass(frozen=True)
@@ -91,10 +91,10 @@ def test_what_does_not_fit_is_one_line(changes: dict, message: str) -> None:
 
 
 def test_files_that_are_no_toml_or_not_there_are_named(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="here.toml: not TOML"):
+    with pytest.raises(ValueError, match=r"here\.toml: not TOML"):
         parse("[a", "here.toml")
-    with pytest.raises(ValueError, match="none.toml: cannot be read"):
+    with pytest.raises(ValueError, match=r"none\.toml: cannot be read"):
         read(Plan, tmp_path / "none.toml")
     (tmp_path / "bytes.toml").write_bytes(b"\xff\xfe")
-    with pytest.raises(ValueError, match="bytes.toml: cannot be read"):
+    with pytest.raises(ValueError, match=r"bytes\.toml: cannot be read"):
         read(Plan, tmp_path / "bytes.toml")

@@ -13,7 +13,7 @@ from training_stand_ins import Cracks, run, same, tiny, tiny_stage, weights
 from csbsr.data.stream import CrackStream
 from csbsr.protocol import RELEASED
 from csbsr.training.checkpoint import ForeignCheckpoint
-from csbsr.training.guards import NotFinite, OutOfMemory
+from csbsr.training.guards import NotFinite, OutOfMemory, arithmetic
 from csbsr.training.log import read_log
 from csbsr.training.loop import Run
 from csbsr.training.parts import set_learning
@@ -68,6 +68,12 @@ def test_the_callers_random_numbers_and_settings_are_left_alone(tmp_path):
     run(network, tiny_stage(), tmp_path)
     assert torch.equal(torch.rand(3), expected)
     assert (torch.backends.cudnn.allow_tf32, torch.backends.cudnn.benchmark) == settings
+
+
+def test_cudnn_searches_for_no_algorithm_during_a_run():
+    cudnn = torch.backends.cudnn
+    with arithmetic(tiny_stage(), torch.device("cpu")):
+        assert (cudnn.benchmark, cudnn.deterministic) == (False, True)
 
 
 def test_bfloat16_and_channels_last_give_nearly_the_same_loss(tmp_path):

@@ -8,14 +8,19 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+import torch.distributed as dist
 from torch import nn
 from training_stand_ins import Cracks, finish, launch, tiny, tiny_stage
 
+from csbsr import commands
+from csbsr.cli import main
 from csbsr.data.stream import CrackBatch, CrackStream
+from csbsr.evaluation import evaluate
 from csbsr.networks.joint import Joint
 from csbsr.networks.kbpn import KBPN
 from csbsr.networks.pspnet import PSPNet
 from csbsr.protocol import PRINTED, RELEASED
+from csbsr.training import shared_layers
 from csbsr.training.distributed import Ranks, agree, gather, process_group, ranks, share
 from csbsr.training.guards import NotFinite, Stopped
 from csbsr.training.log import read_log
@@ -77,6 +82,7 @@ def as_torchrun(rank, world, port):
         "WORLD_SIZE": str(world),
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": str(port),
+        "TORCHELASTIC_RUN_ID": "test",
     }
 
 
@@ -171,6 +177,49 @@ def test_a_process_without_torchrun_is_alone():
         assert agree(3, place) == 3
 
 
+def test_a_stray_environment_joins_nothing(monkeypatch):
+    for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE"):
+        monkeypatch.setenv(name, "3")
+    assert ranks() == Ranks(0, 1, 0)
+    with process_group("cpu") as (place, _):
+        assert place == Ranks(0, 1, 0)
+    monkeypatch.setenv("WORLD_SIZE", "many")
+    model = nn.Sequential(nn.BatchNorm2d(2))
+    assert share_layers(model, torch.device("cpu")) is model
+    assert evaluate(tiny(), Cracks(), PRINTED, thresholds=[0.5]).names == list(Cracks().names)
+
+
+def fake_torchrun(monkeypatch, local, gpus):
+    """The environment of one process of torchrun on a machine with GPUs, without either."""
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "test")
+    monkeypatch.setenv("LOCAL_RANK", str(local))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+    chosen = []
+    monkeypatch.setattr(torch.cuda, "set_device", chosen.append)
+    monkeypatch.setattr(dist, "init_process_group", chosen.append)
+    monkeypatch.setattr(dist, "destroy_process_group", lambda: None)
+    return chosen
+
+
+@pytest.mark.parametrize("asked", ["auto", "cuda", "cuda:0"])
+def test_every_process_of_a_run_has_its_own_gpu(monkeypatch, asked):
+    chosen = fake_torchrun(monkeypatch, local=1, gpus=2)
+    requests = []
+    monkeypatch.setattr(
+        commands, "run_experiments", lambda names, request, say: requests.append(request) or []
+    )
+    assert main(["run", "csbsr-pspnet", "--device", asked]) == 0
+    assert requests[0].device == "cuda:1"
+    assert chosen == [1, "nccl"]
+
+
+def test_more_processes_than_gpus_are_refused_in_one_line(monkeypatch, capsys):
+    fake_torchrun(monkeypatch, local=2, gpus=2)
+    assert main(["run", "csbsr-pspnet", "--device", "cuda"]) == 2
+    assert "2 GPUs; lower --nproc-per-node" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
 @pytest.mark.parametrize("kind", [nn.Dropout, nn.Dropout2d])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
@@ -179,9 +228,9 @@ def test_every_process_drops_its_share_of_what_one_would_drop(monkeypatch, kind,
     torch.manual_seed(3)
     expected = kind(0.3)(whole)
     assert 0.1 < (expected == 0).float().mean() < 0.5
-    monkeypatch.setenv("WORLD_SIZE", "3")
     for rank in range(3):
-        monkeypatch.setenv("RANK", str(rank))
+        place = Ranks(rank, 3, rank)
+        monkeypatch.setattr(shared_layers, "ranks", lambda place=place: place)
         layer = share_layers(nn.Sequential(kind(0.3)), torch.device("cpu"))
         torch.manual_seed(3)
         share = whole[2 * rank : 2 * rank + 2]

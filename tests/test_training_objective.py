@@ -132,7 +132,12 @@ def test_the_weights_enter_the_loss_of_the_sr_network(tmp_path):
         ("crack", {"crack_weight": 8.0}),
         ("fail", {"fail_weight": 1.0}),
     ):
-        run(tiny(), tiny_stage(iterations=1, log_every=1, **extra), tmp_path / name, protocol=PRINTED)
+        run(
+            tiny(),
+            tiny_stage(iterations=1, log_every=1, **extra),
+            tmp_path / name,
+            protocol=PRINTED,
+        )
         values[name] = read_log(tmp_path / name)
     assert values["crack"]["L_S"] < values["plain"]["L_S"] < values["fail"]["L_S"]
     assert values["crack"]["L_C"] == values["plain"]["L_C"] == values["fail"]["L_C"]

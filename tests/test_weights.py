@@ -10,21 +10,25 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from csbsr import commands
 from csbsr.cli import main
+from csbsr.model_file import LoadedModel, load_model, save_model
 from csbsr.networks import released
-from csbsr.networks.joint import JointOutput
-from csbsr.study import authors as imported
-from csbsr.study import authors as weights
-from csbsr.study.authors import (
-    EXPERIMENT_OF,
-    as_joint,
-    build_released,
-    load_imported,
+from csbsr.networks.architecture import (
+    Architecture,
+    DBPNConfig,
+    KBPNConfig,
+    PSPNetConfig,
+    build_model,
 )
-from csbsr.study.freshness import is_import_stale
+from csbsr.networks.joint import JointOutput
+from csbsr.protocol import RELEASED
+from csbsr.study.authors import EXPERIMENT_OF, WRAPPERS, place_of
+from csbsr.study.freshness import is_stale
 from csbsr.study.results import KEYS, find_results, read_result
 
 NAME = "crackformer"  # the released network with the fewest weights
@@ -41,7 +45,7 @@ def state(golden: Callable) -> State:
 def imported_file(state: State, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("imported")
     torch.save(state, folder / "published.pth")
-    output = folder / "ours.pt"
+    output = folder / "ours.safetensors"
     assert (
         main(["weights", "import", str(folder / "published.pth"), str(output), "--as", NAME]) == 0
     )
@@ -82,17 +86,27 @@ def refused(path: Path, output: Path, capsys, name: str = NAME) -> str:
 def test_imported_network_computes_what_the_published_one_does(
     state: State, imported_file: Path
 ) -> None:
-    name, module = load_imported(imported_file)
-    assert name == NAME
+    model = load_model(imported_file)
+    assert (model.released, model.experiment) == (NAME, None)
+    assert "authors' terms" in model.licence
+    assert model.run_card["source"] == "published.pth"
+    assert model.protocol == RELEASED
     image = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
-        assert torch.equal(module(image).prob, released.load(NAME, state)(image).prob)
+        segmentation = model.module.segmentation
+        assert torch.equal(segmentation(image).prob, released.load(NAME, state)(image).prob)
 
 
-WRAPPERS: dict[str, Callable[[State], object]] = {
+WRAPPED: dict[str, Callable[[State], object]] = {
     "DataParallel": lambda s: {f"module.{k}": v for k, v in s.items()},
-    "state_dict": lambda s: {"state_dict": s, "epoch": 7},
-    "model": lambda s: {"model": s, "iteration": 180000},
+    **{key: lambda s, key=key: {key: s, "epoch": 7} for key in WRAPPERS},
+    "averaged and last": lambda s: {"params_ema": s, "params": {k: v + 1 for k, v in s.items()}},
+    "twice": lambda s: {"model": {"state_dict": s}, "iteration": 180000},
+    "trainer": lambda s: {f"model.{k}": v for k, v in s.items()},
+    "torch.compile": lambda s: {f"_orig_mod.{k}": v for k, v in s.items()},
+    "torch.compile of DataParallel in a trainer": lambda s: {
+        "state_dict": {f"model._orig_mod.module.{k}": v for k, v in s.items()}
+    },
     "state_dict of DataParallel": lambda s: {
         "state_dict": {f"module.{k}": v for k, v in s.items()}
     },
@@ -100,15 +114,15 @@ WRAPPERS: dict[str, Callable[[State], object]] = {
 }
 
 
-@pytest.mark.parametrize("kind", WRAPPERS)
+@pytest.mark.parametrize("kind", WRAPPED)
 def test_every_usual_wrapping_is_accepted(
     kind: str, state: State, imported_file: Path, tmp_path: Path, capsys
 ) -> None:
-    torch.save(WRAPPERS[kind](state), tmp_path / "published.pth")
-    assert import_file(tmp_path / "published.pth", tmp_path / "new" / "ours.pt") == 0
-    assert capsys.readouterr().out.strip() == str(tmp_path / "new" / "ours.pt")
-    expected = torch.load(imported_file, weights_only=True)["weights"]
-    found = torch.load(tmp_path / "new" / "ours.pt", weights_only=True)["weights"]
+    torch.save(WRAPPED[kind](state), tmp_path / "published.pth")
+    assert import_file(tmp_path / "published.pth", tmp_path / "new" / "ours.safetensors") == 0
+    assert capsys.readouterr().out.strip() == str(tmp_path / "new" / "ours.safetensors")
+    expected = load_file(imported_file)
+    found = load_file(tmp_path / "new" / "ours.safetensors")
     assert found.keys() == expected.keys()
     assert all(torch.equal(found[k], expected[k]) for k in found)
 
@@ -130,7 +144,7 @@ def test_code_is_refused_and_not_run(zipped: bool, state: State, tmp_path: Path,
     torch.save(
         {"state_dict": state, "note": Attack(trap)}, path, _use_new_zipfile_serialization=zipped
     )
-    line = refused(path, tmp_path / "ours.pt", capsys)
+    line = refused(path, tmp_path / "ours.safetensors", capsys)
     assert "would execute code; refused" in line
     assert not trap.exists()
 
@@ -138,13 +152,13 @@ def test_code_is_refused_and_not_run(zipped: bool, state: State, tmp_path: Path,
 def test_a_pickled_object_is_refused(tmp_path: Path, capsys) -> None:
     path = tmp_path / "object.pth"
     torch.save({"state_dict": {}, "args": argparse.Namespace(beta=0.3)}, path)
-    assert "refused" in refused(path, tmp_path / "ours.pt", capsys)
+    assert "refused" in refused(path, tmp_path / "ours.safetensors", capsys)
 
 
 def test_a_web_page_saved_as_a_checkpoint_is_named(tmp_path: Path, capsys) -> None:
     path = tmp_path / "latest.pth"
     path.write_text("\n<!DOCTYPE html><html><title>Quota exceeded</title></html>")
-    line = refused(path, tmp_path / "ours.pt", capsys)
+    line = refused(path, tmp_path / "ours.safetensors", capsys)
     assert "web page" in line
     assert "latest.pth" in line
 
@@ -158,7 +172,7 @@ def test_a_damaged_download_is_named(
     torch.save(state, path, _use_new_zipfile_serialization=zipped)
     content = path.read_bytes()
     path.write_bytes(content[: int(share * len(content))])
-    line = refused(path, tmp_path / "ours.pt", capsys)
+    line = refused(path, tmp_path / "ours.safetensors", capsys)
     assert "half.pth" in line
     assert "download it again" in line
 
@@ -170,6 +184,12 @@ def test_a_damaged_download_is_named(
         ({}, "no state dict"),
         ([torch.zeros(1)], "no state dict"),
         (torch.zeros(2), "no state dict"),
+        ({1: torch.zeros(1)}, "names its tensors by int (1), not by layers"),
+        ({"state_dict": {("a", 1): torch.zeros(1)}}, "names its tensors by tuple"),
+        ({"a": torch.tensor([1.0, float("nan")])}, "a holds NaN or infinity"),
+        ({"params": {"a": torch.tensor([float("inf")])}}, "a holds NaN or infinity"),
+        ({"a": torch.zeros(2).to_sparse()}, "a is no plain tensor"),
+        ({"a": torch.zeros(2, dtype=torch.complex64)}, "a is no plain tensor"),
     ],
     ids=str,
 )
@@ -177,7 +197,7 @@ def test_a_file_without_weights_is_refused(
     content: object, message: str, tmp_path: Path, capsys
 ) -> None:
     torch.save(content, tmp_path / "other.pth")
-    assert message in refused(tmp_path / "other.pth", tmp_path / "ours.pt", capsys)
+    assert message in refused(tmp_path / "other.pth", tmp_path / "ours.safetensors", capsys)
 
 
 def test_missing_left_over_and_misshapen_keys_are_named(
@@ -189,7 +209,7 @@ def test_missing_left_over_and_misshapen_keys_are_named(
     wrong["encoder.unheard_of.weight"] = missing
     wrong[keys[1]] = torch.zeros(1, 2, 3, 4)
     torch.save(wrong, tmp_path / "wrong.pth")
-    line = refused(tmp_path / "wrong.pth", tmp_path / "ours.pt", capsys)
+    line = refused(tmp_path / "wrong.pth", tmp_path / "ours.safetensors", capsys)
     assert f"missing: {keys[0]}" in line
     assert "left over: encoder.unheard_of.weight" in line
     assert f"{keys[1]} (1, 2, 3, 4)" in line
@@ -197,7 +217,7 @@ def test_missing_left_over_and_misshapen_keys_are_named(
 
 def test_another_network_than_named(state: State, tmp_path: Path, capsys) -> None:
     torch.save(state, tmp_path / "published.pth")
-    line = refused(tmp_path / "published.pth", tmp_path / "ours.pt", capsys, name="dbpn")
+    line = refused(tmp_path / "published.pth", tmp_path / "ours.safetensors", capsys, name="dbpn")
     assert "not one of 'dbpn'" in line
     assert len(line) < 2000, "a readable message, not a list of a thousand keys"
 
@@ -206,7 +226,7 @@ def test_another_network_than_named(state: State, tmp_path: Path, capsys) -> Non
     "name", ["crackforme", "", "+", "kbpn", "dbpn+kbpn", "pspnet+dbpn", "dbpn+csbsr_pspnet"]
 )
 def test_unknown_names_and_missing_files(name: str, tmp_path: Path, capsys) -> None:
-    line = refused(tmp_path / "nowhere.pth", tmp_path / "ours.pt", capsys, name=name)
+    line = refused(tmp_path / "nowhere.pth", tmp_path / "ours.safetensors", capsys, name=name)
     assert ("does not exist" if name == "kbpn" else "is unknown") in line
 
 
@@ -215,69 +235,114 @@ def test_a_full_disk_leaves_nothing(
 ) -> None:
     torch.save(state, tmp_path / "published.pth")
 
-    def full(self: Path, data: object) -> int:
-        self.touch()
-        raise OSError(28, "No space left on device", str(self))
+    def full(handle: int) -> None:
+        raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_bytes", full)
-    line = refused(tmp_path / "published.pth", tmp_path / "ours.pt", capsys)
+    monkeypatch.setattr("csbsr.files.os.fsync", full)
+    line = refused(tmp_path / "published.pth", tmp_path / "ours.safetensors", capsys)
     assert "No space left" in line
+    assert "ours.safetensors" in line
 
 
-class Half(nn.Module):
-    """A tiny network with a blur of the name of a released one."""
+def test_a_state_dict_that_holds_itself_is_refused(tmp_path: Path, capsys) -> None:
+    content: dict = {"epoch": 1}
+    content["model"] = content
+    torch.save(content, tmp_path / "ring.pth")
+    assert "no state dict" in refused(tmp_path / "ring.pth", tmp_path / "ours.safetensors", capsys)
 
-    def __init__(self, out: int) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(3, out, 1)
+
+def test_the_output_is_a_new_regular_file(state: State, tmp_path: Path, capsys) -> None:
+    source = tmp_path / "published.pth"
+    torch.save(state, source)
+    before = source.read_bytes()
+    os.mkfifo(tmp_path / "pipe.safetensors")
+    (tmp_path / "folder.safetensors").mkdir()
+    (tmp_path / "link.safetensors").symlink_to(source)
+    (tmp_path / "dangling.safetensors").symlink_to(tmp_path / "nowhere")
+    for output, message in (
+        (source, "is the checkpoint itself"),
+        (tmp_path / "link.safetensors", "is the checkpoint itself"),
+        (tmp_path / "ours.pt", "must end with .safetensors"),
+        (tmp_path / "pipe.safetensors", "no regular file"),
+        (tmp_path / "folder.safetensors", "no regular file"),
+        (tmp_path / "dangling.safetensors", "no regular file"),
+    ):
+        assert message in refused(source, output, capsys)
+    assert source.read_bytes() == before
 
 
-def test_a_pair_takes_its_two_prefixes(monkeypatch: pytest.MonkeyPatch) -> None:
-    def load(name: str, state: State) -> nn.Module:
-        module = Half(3 if name == "dbpn" else 1)
-        first = "sr_model." if name == "dbpn" else "segmentation_model."
-        module.load_state_dict({k.split(first)[1]: v for k, v in state.items()})
-        return module
+def published(path: Path, name: str, architecture: Architecture) -> Path:
+    """A model file as import writes it, of narrow networks with random weights."""
+    torch.manual_seed(0)
+    save_model(
+        path,
+        build_model(architecture),
+        architecture=architecture,
+        protocol=RELEASED,
+        run_card={"released": name, "source": "latest.pth"},
+        threshold=None,
+        licence="the authors'",
+    )
+    return path
 
-    monkeypatch.setattr(imported.released, "load", load)
-    state = {
-        "module.sr_model.conv.weight": torch.full((3, 3, 1, 1), 2.0),
-        "module.sr_model.conv.bias": torch.zeros(3),
-        "module.segmentation_model.conv.weight": torch.full((1, 3, 1, 1), 5.0),
-        "module.segmentation_model.conv.bias": torch.zeros(1),
-    }
-    model = build_released("dbpn+pspnet", state)
-    assert model.sr.conv.weight.unique().tolist() == [2]
-    assert model.segmentation.conv.weight.unique().tolist() == [5]
-    with pytest.raises(ValueError, match=r"optimizer\.step"):
-        build_released("dbpn+pspnet", state | {"optimizer.step": torch.zeros(1)})
+
+KBPN = KBPNConfig(width=8, stages=2, sft_hidden=4, estimated_kernel=7)
+PSPNET = PSPNetConfig(width=4, extractor="resnet34")
 
 
 def test_every_name_has_a_place_of_its_own_experiment() -> None:
-    from csbsr.study.experiments import experiment
-
     for name, place in EXPERIMENT_OF.items():
-        assert imported._parts(name)
-        assert experiment(place).id == place
-    with pytest.raises(ValueError, match="super-resolves only"):
-        as_joint("dbpn", nn.Identity())
+        model = LoadedModel(released.architecture_of(name), RELEASED, {"released": name}, *"-" * 4)
+        assert place_of(model, None).id == place
+    for name in released.names():
+        model = LoadedModel(released.architecture_of(name), RELEASED, {"released": name}, *"-" * 4)
+        if name not in EXPERIMENT_OF:
+            with pytest.raises(ValueError, match=r"--experiment|--output"):
+                place_of(model, None)
 
 
-def test_evaluate_fills_the_authors_line(
-    imported_file: Path, cracks: Path, tmp_path: Path, capsys
+def test_a_place_takes_only_networks_that_fit(tmp_path: Path) -> None:
+    path = published(tmp_path / "m.safetensors", "csbsr_pspnet", Architecture(KBPN, PSPNET))
+    model = load_model(path)
+    assert place_of(model, "csbsr-pspnet-wF1").id == "csbsr-pspnet-wF1"
+    for place in ("csbsr-hrnet", "cssr-pspnet", "hr-pspnet", "csbsr-pspnet-blurskip", "dsrl"):
+        with pytest.raises(ValueError, match=f"'csbsr_pspnet' does not fit the place of {place}"):
+            place_of(model, place)
+
+
+def test_super_resolution_alone_is_neither_evaluated_nor_segmented_with(
+    tmp_path: Path, cracks: Path, capsys
 ) -> None:
+    narrow = Architecture(DBPNConfig(width=4, stages=2), None)
+    path = published(tmp_path / "dbpn.safetensors", "dbpn", narrow)
+    evaluate = ["evaluate", str(path), "--data", str(cracks), "--output", str(tmp_path / "o.json")]
+    for command in (
+        evaluate,
+        ["segment", str(photograph(tmp_path / "a.png")), "--weights", str(path)],
+    ):
+        assert main(command) == 2
+        assert "'dbpn' super-resolves only" in capsys.readouterr().err
+    assert not (tmp_path / "o.json").exists()
+
+
+def test_evaluate_fills_the_authors_line(cracks: Path, tmp_path: Path, capsys) -> None:
     results = tmp_path / "results"
-    arguments = ["evaluate", str(imported_file), "--data", str(cracks), "--results", str(results)]
-    assert main(arguments) == 2
-    assert "--experiment" in capsys.readouterr().err
-    assert not results.exists()
-    assert main([*arguments, "--experiment", "hr-pspnets"]) == 2
-    assert "did you mean hr-pspnet" in capsys.readouterr().err
-    assert not results.exists()
+    path = published(
+        tmp_path / "pspnet.safetensors", "pspnet", Architecture(None, PSPNET, reads="hr")
+    )
+    arguments = ["evaluate", str(path), "--data", str(cracks), "--results", str(results)]
+    for more, message in (
+        ([], "give --experiment; choose hr-pspnet"),
+        (["--experiment", "hr-pspnets"], "did you mean hr-pspnet"),
+        (["--experiment", "csbsr-pspnet"], "does not fit the place of csbsr-pspnet"),
+    ):
+        assert main([*arguments, *more]) == 2
+        assert message in capsys.readouterr().err
+        assert not results.exists()
 
     assert main([*arguments, "--experiment", "hr-pspnet"]) == 0
     path = Path(capsys.readouterr().out.strip())
-    assert path == results / "authors" / "cracks" / "hr-pspnet-seed0.json"
+    assert path.is_relative_to(results / "authors" / "cracks")
     content = json.loads(path.read_text())
     assert set(content) >= set(KEYS)
     assert content["experiment"] == "hr-pspnet"
@@ -285,15 +350,31 @@ def test_evaluate_fills_the_authors_line(
     assert content["metrics"]["PSNR"] is None
     assert 0 <= content["metrics"]["IoU_max"] <= 1
     card = content["run_card"]
-    assert card["weights"] == NAME
+    assert card["weights"] == "pspnet"
     assert len(card["weights_hash"]) == 64
     assert "2 test images" in card["note"]
     assert set(find_results(results, "authors")) == {"hr-pspnet"}
     result = read_result(path)
-    assert not is_import_stale(result)
+    assert not is_stale(result)
     card["weights_hash"] = "0" * 64
     path.write_text(json.dumps(content))
-    assert is_import_stale(read_result(path))
+    assert is_stale(read_result(path))
+
+
+def test_evaluate_beside_the_tables(
+    imported_file: Path, cracks: Path, tmp_path: Path, capsys
+) -> None:
+    """A network that no experiment has is measured into a file of one's own."""
+    results, output = tmp_path / "results", tmp_path / "mine.json"
+    arguments = ["evaluate", str(imported_file), "--data", str(cracks), "--results", str(results)]
+    assert main(arguments) == 2
+    assert "no experiment of the paper has the networks" in capsys.readouterr().err
+    assert main([*arguments, "--output", str(output)]) == 0
+    content = json.loads(output.read_text())
+    assert content["experiment"] == NAME
+    assert not results.exists()
+    assert main([*arguments, "--output", str(output)]) == 2
+    assert "there already" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("what", ["published", "absent", "rubbish"])
@@ -304,7 +385,7 @@ def test_evaluate_refuses_what_was_not_imported(
     if what == "published":
         torch.save(state, path)
     elif what == "rubbish":
-        torch.save({"format": imported.FORMAT, "name": NAME, "weights": {}}, path)
+        path.write_bytes(bytes(range(200)))
     assert main(["evaluate", str(path), "--data", str(cracks), "--experiment", "hr-pspnet"]) == 2
     line = capsys.readouterr().err
     assert "file.pt" in line
@@ -321,6 +402,12 @@ class Whole(nn.Module):
         return JointOutput(sr, 1 - sr.mean(1, keepdim=True), kernel)
 
 
+def whole_model(path: Path) -> LoadedModel:
+    """The stand-in as if it had been read from a file."""
+    card = {"released": "csbsr_pspnet"}
+    return LoadedModel(Architecture(KBPN, PSPNET), RELEASED, card, None, "", Whole(), "")
+
+
 def photograph(path: Path, size: tuple[int, int] = (150, 40)) -> Path:
     pixels = np.full((size[1], size[0], 3), 230, np.uint8)
     pixels[10:14] = 10
@@ -331,7 +418,7 @@ def photograph(path: Path, size: tuple[int, int] = (150, 40)) -> Path:
 def test_segment_a_photograph_with_a_whole_model(
     tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(weights, "load_imported", lambda path: ("csbsr_pspnet", Whole()))
+    monkeypatch.setattr(commands, "load_model", whole_model)
     photo, output = photograph(tmp_path / "wall.png"), tmp_path / "out"
     arguments = ["segment", str(photo), "--weights", "any.pt", "--output", str(output)]
     assert main(arguments) == 0
@@ -361,7 +448,7 @@ def test_segment_with_an_imported_segmentation_network(
 def test_segment_refuses_before_it_writes(
     tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(weights, "load_imported", lambda path: ("csbsr_pspnet", Whole()))
+    monkeypatch.setattr(commands, "load_model", whole_model)
     good, bad = photograph(tmp_path / "a.png"), tmp_path / "b.png"
     bad.write_bytes(b"not an image")
     twin = photograph(tmp_path / "a.bmp")

@@ -1,5 +1,11 @@
-"""Losses and weights of Sec. III-B and III-C: pure functions, one value per sample."""
+"""Losses and loss weights of Sec. III-B and III-C: pure functions, one value per sample."""
 
+from csbsr.losses.loss_weights import (
+    combine,
+    crack_oriented_weight,
+    fail_oriented_weight,
+    segmentation_weight,
+)
 from csbsr.losses.segmentation import (
     boundary_combo_loss,
     boundary_generalized_dice_loss,
@@ -25,12 +31,6 @@ from csbsr.losses.terms import (
     normalise_signed_distance,
     side_output_loss,
     weighted_cross_entropy,
-)
-from csbsr.losses.weights import (
-    combine,
-    crack_oriented_weight,
-    fail_oriented_weight,
-    segmentation_weight,
 )
 
 __all__ = [

@@ -3,9 +3,11 @@
 from csbsr.metrics.centreline import CentrelineCurve, centreline_curve, skeleton
 from csbsr.metrics.checks import THRESHOLDS
 from csbsr.metrics.curves import (
+    MapCurves,
     Summary,
     ThresholdCurves,
     evaluate_batch,
+    map_curves,
     summarise,
     threshold_curves,
 )
@@ -23,23 +25,29 @@ from csbsr.metrics.statistics import (
     Interval,
     PairedTest,
     SummaryIntervals,
+    bootstrap_difference,
     bootstrap_mean,
     bootstrap_summary,
     paired_test,
     values_at,
 )
+from csbsr.metrics.widths import WIDTH_EDGES, WidthCounts, local_widths, width_counts
 
 __all__ = [
     "THRESHOLDS",
+    "WIDTH_EDGES",
     "CentrelineCurve",
     "DetectionScores",
     "Interval",
+    "MapCurves",
     "OverlapCounts",
     "PairedTest",
     "Summary",
     "SummaryIntervals",
     "SurfaceDistance",
     "ThresholdCurves",
+    "WidthCounts",
+    "bootstrap_difference",
     "bootstrap_mean",
     "bootstrap_summary",
     "centreline_curve",
@@ -48,6 +56,8 @@ __all__ = [
     "iou",
     "iou_curve",
     "kernel_psnr",
+    "local_widths",
+    "map_curves",
     "overlap_counts",
     "paired_test",
     "psnr",
@@ -58,4 +68,5 @@ __all__ = [
     "surface_distance",
     "threshold_curves",
     "values_at",
+    "width_counts",
 ]

@@ -18,7 +18,7 @@ from csbsr.metrics.checks import (
 )
 from csbsr.metrics.hausdorff import surface_curves
 from csbsr.metrics.levels import MAX_THRESHOLDS, level_map
-from csbsr.metrics.overlap import counts_from_levels, iou
+from csbsr.metrics.overlap import OverlapCounts, counts_from_levels, iou
 
 
 class ThresholdCurves(NamedTuple):
@@ -40,6 +40,38 @@ class Summary(NamedTuple):
     ahd95: float
 
 
+class MapCurves(NamedTuple):
+    """All that one level map says about one image: T thresholds, P Hausdorff percentiles."""
+
+    counts: OverlapCounts  # (T,) each
+    hausdorff: NDArray[np.float64]  # (P, T)
+    mean_surface_distance: NDArray[np.float64]  # (T,)
+
+
+def map_curves(
+    prob: ArrayLike,
+    target: ArrayLike,
+    thresholds: ArrayLike = THRESHOLDS,
+    percentiles: Sequence[float] = (95.0,),
+    empty_penalty: EmptyPenalty = "width",
+) -> MapCurves:
+    """Return overlap counts, Hausdorff percentiles and mean surface distance in one pass.
+
+    Values, conventions and errors are those of `threshold_curves`, which takes one percentile.
+    """
+    p, g = check_pair(prob, target)
+    limits = check_thresholds(thresholds)
+    wanted = np.array([check_percentile(percentile) for percentile in percentiles])
+    penalty = one_sided_penalty(empty_penalty, *p.shape)
+    pieces = [
+        _piece(p, g, limits[start : start + MAX_THRESHOLDS], wanted, penalty)
+        for start in range(0, len(limits), MAX_THRESHOLDS)
+    ]
+    counts, hausdorff, means = zip(*pieces)
+    joined = OverlapCounts(*(np.concatenate(column) for column in zip(*counts)))
+    return MapCurves(joined, np.concatenate(hausdorff, axis=1), np.concatenate(means))
+
+
 def threshold_curves(
     prob: ArrayLike,
     target: ArrayLike,
@@ -56,35 +88,28 @@ def threshold_curves(
     "infinite". ValueError: shapes that differ, probabilities outside [0, 1] or NaN, a target that
     is not binary, thresholds not sorted, percentile outside [0, 100].
     """
-    p, g = check_pair(prob, target)
-    limits = check_thresholds(thresholds)
-    percentile = check_percentile(percentile)
-    penalty = one_sided_penalty(empty_penalty, *p.shape)
-    pieces = [
-        _piece(p, g, limits[start : start + MAX_THRESHOLDS], percentile, penalty)
-        for start in range(0, len(limits), MAX_THRESHOLDS)
-    ]
-    return ThresholdCurves(*(np.concatenate(column) for column in zip(*pieces)))
+    counts, hausdorff, mean = map_curves(prob, target, thresholds, (percentile,), empty_penalty)
+    return ThresholdCurves(iou(counts), hausdorff[0], mean)
 
 
 def _piece(
     prob: NDArray[np.float32],
     target: NDArray[np.bool_],
     limits: NDArray[np.float32],
-    percentile: float,
+    percentiles: NDArray[np.float64],
     penalty: float,
-) -> ThresholdCurves:
+) -> MapCurves:
     """The curves at as many thresholds as one level map holds."""
     levels = level_map(prob, target, limits)
     counts = counts_from_levels(levels.histogram)
-    hausdorff, mean = surface_curves(levels, target, percentile)
+    hausdorff, mean = surface_curves(levels, target, percentiles)
     one_sided = penalty if target.any() else 0.0
     empty = counts.true_positive + counts.false_positive == 0
-    for values in (hausdorff, mean):
+    for values in (*hausdorff, mean):
         values[empty] = one_sided
         if not target.any():
             values[~empty] = penalty
-    return ThresholdCurves(iou(counts), hausdorff, mean)
+    return MapCurves(counts, hausdorff, mean)
 
 
 def evaluate_batch(

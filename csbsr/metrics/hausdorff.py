@@ -97,15 +97,16 @@ def _first_pass(elements, unit_scale, change, moment, rings):
 
 
 @njit(cache=True, nogil=True)
-def directed(elements, levels, percentile, reach):
-    """Percentile (squared, int64), mean distance and tie flag of each threshold < levels.
+def directed(elements, levels, percentiles, reach):
+    """Percentiles (squared, int64), mean distance and tie flags of each threshold < levels.
 
-    elements: packed, of one direction; reach: an upper bound of the distance. Thresholds without a
-    surface get 0. percentile in [0, 100].
+    elements: packed, of one direction; reach: an upper bound of the distance. percentiles (P,) in
+    [0, 100] -> (P, levels), (levels,), (P, levels). Thresholds without a surface get 0.
     """
-    squared = np.zeros(levels, np.int64)
+    wanted = percentiles.size
+    squared = np.zeros((wanted, levels), np.int64)
     mean = np.zeros(levels)
-    tied = np.zeros(levels, np.bool_)
+    tied = np.zeros((wanted, levels), np.bool_)
     bits = 61 - np.int64(np.ceil(np.log2((elements.size + 1.0) * (reach + 1.0) * 1.5)))
     unit_scale = 2.0 ** min(bits, 44)
     change, moment = np.zeros(256, np.int64), np.zeros(256, np.int64)
@@ -114,19 +115,19 @@ def directed(elements, levels, percentile, reach):
     total, tail = np.zeros(levels, np.int64), np.zeros(levels, np.int64)
     after = np.zeros(levels, np.int64)
     _beyond(tail, change, levels, total)
-    limit, margin = np.empty(levels), np.empty(levels)
+    limit, margin = np.full((wanted, levels), np.inf), np.empty((wanted, levels))
     running = np.int64(0)
-    open_thresholds = 0
+    still_open = 0
     for k in range(levels):
         running += moment[k]
+        if total[k] == 0:
+            continue
         length = _length(total[k])
-        limit[k] = length * (1.0 - percentile / 100.0)
-        margin[k] = length * _TIE if percentile < 100 else 0.0
-        if total[k] > 0:
-            mean[k] = running / unit_scale / length
-            open_thresholds += 1
-        else:
-            limit[k] = np.inf
+        mean[k] = running / unit_scale / length
+        for p in range(wanted):
+            limit[p, k] = length * (1.0 - percentiles[p] / 100.0)
+            margin[p, k] = length * _TIE if percentiles[p] < 100 else 0.0
+            still_open += 1
     for r in range(1, rings.size):
         rings[r] += rings[r - 1]
     ordered = np.empty_like(elements)
@@ -138,17 +139,13 @@ def directed(elements, levels, percentile, reach):
     scratch = np.empty_like(elements)
     for r in range(rings.size - 2, -1, -1):
         start, stop = rings[r], rings[r + 1]
-        if open_thresholds == 0:
+        if still_open == 0:
             break
         if start == stop:
             continue
         _add_lengths(ordered, start, stop, change)
         _beyond(tail, change, levels, after)
-        touched = False
-        for k in range(levels):
-            if limit[k] < np.inf and (_length(after[k]) >= limit[k] - margin[k]):
-                touched = touched or after[k] > 0
-        if not touched:
+        if not _touched(after, limit, margin):
             tail[:] = after
             continue
         _sort_ring(ordered, start, stop, r, scratch)
@@ -159,20 +156,32 @@ def directed(elements, levels, percentile, reach):
                 end += 1
             _add_lengths(ordered, start, end, change)
             _beyond(tail, change, levels, tail)
-            for k in range(levels):
-                if tail[k] == 0 or limit[k] == np.inf:
-                    continue
-                length = _length(tail[k])
-                if length > limit[k] + margin[k] or tail[k] == total[k]:
-                    squared[k] = value
-                elif length >= limit[k] - margin[k]:
-                    tied[k] = True
-                else:
-                    continue
-                limit[k] = np.inf
-                open_thresholds -= 1
+            for p in range(wanted):
+                for k in range(levels):
+                    if tail[k] == 0 or limit[p, k] == np.inf:
+                        continue
+                    length = _length(tail[k])
+                    if length > limit[p, k] + margin[p, k] or tail[k] == total[k]:
+                        squared[p, k] = value
+                    elif length >= limit[p, k] - margin[p, k]:
+                        tied[p, k] = True
+                    else:
+                        continue
+                    limit[p, k] = np.inf
+                    still_open -= 1
             start = end
     return squared, mean, tied
+
+
+@njit(cache=True, nogil=True)
+def _touched(after, limit, margin):
+    """Whether a limit that is still open is reached with the lengths that a ring leads to."""
+    for p in range(limit.shape[0]):
+        for k in range(after.size):
+            is_open = after[k] > 0 and limit[p, k] < np.inf
+            if is_open and _length(after[k]) >= limit[p, k] - margin[p, k]:
+                return True
+    return False
 
 
 @njit(cache=True, nogil=True)
@@ -192,25 +201,27 @@ def at_threshold(elements, k):
 
 
 class SurfaceCurves(NamedTuple):
-    """Distances in pixels at each threshold, (T,); NaN where a mask is empty."""
+    """Distances in pixels at each threshold; NaN where a mask is empty."""
 
-    hausdorff: NDArray[np.float64]
-    mean: NDArray[np.float64]
+    hausdorff: NDArray[np.float64]  # (P, T)
+    mean: NDArray[np.float64]  # (T,)
 
 
-def surface_curves(levels: LevelMap, target: NDArray[np.bool_], percentile: float) -> SurfaceCurves:
-    """Return Hausdorff percentile and mean surface distance at all thresholds of a level map.
+def surface_curves(
+    levels: LevelMap, target: NDArray[np.bool_], percentiles: NDArray[np.float64]
+) -> SurfaceCurves:
+    """Return Hausdorff percentiles and mean surface distance at all thresholds of a level map.
 
-    levels: of a prediction (H, W); target (H, W) bool; percentile in [0, 100]. ValueError for more
-    than 10,000 pixels a side, beyond which squared distances could overflow.
+    levels: of a prediction (H, W); target (H, W) bool; percentiles (P,) in [0, 100]. ValueError for
+    more than 10,000 pixels a side, beyond which squared distances could overflow.
     """
     if max(target.shape) > MAX_SIDE:
         raise ValueError(f"target {target.shape} exceeds {MAX_SIDE} pixels a side; cut it in tiles")
     thresholds = levels.histogram.shape[1] - 1
-    hausdorff, mean = np.zeros(thresholds), np.zeros(thresholds)
+    hausdorff, mean = np.zeros((len(percentiles), thresholds)), np.zeros(thresholds)
     occupied = int(levels.framed.max())  # from this threshold on the prediction is empty
     if occupied == 0 or not target.any():
-        return SurfaceCurves(np.full(thresholds, np.nan), np.full(thresholds, np.nan))
+        return SurfaceCurves(np.full_like(hausdorff, np.nan), np.full_like(mean, np.nan))
     framed = np.zeros_like(levels.framed)
     framed[1:-1, 1:-1] = target
     surface, where, kind = target_surface(framed)
@@ -219,12 +230,12 @@ def surface_curves(levels: LevelMap, target: NDArray[np.bool_], percentile: floa
     forth = prediction_elements(levels.framed, lowest, highest, MARGIN, squared)
     back = target_elements(where, kind, lowest, highest, thresholds, occupied)
     for elements in (forth, back):
-        far, average, tied = directed(elements, thresholds, percentile, np.hypot(*surface.shape))
+        far, average, tied = directed(elements, thresholds, percentiles, np.hypot(*surface.shape))
         distance = np.sqrt(far)
-        for k in np.flatnonzero(tied[:occupied]):  # the rounding of the reference's sum decides
+        for p, k in np.argwhere(tied[:, :occupied]):  # the rounding of the reference's sum decides
             squares, lengths = at_threshold(elements, k)
-            distance[k] = weighted_percentile(np.sqrt(squares), lengths, percentile)
+            distance[p, k] = weighted_percentile(np.sqrt(squares), lengths, percentiles[p])
         hausdorff = np.maximum(hausdorff, distance)
         mean += average / 2
-    hausdorff[occupied:], mean[occupied:] = np.nan, np.nan
+    hausdorff[:, occupied:], mean[occupied:] = np.nan, np.nan
     return SurfaceCurves(hausdorff, mean)

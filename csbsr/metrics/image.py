@@ -9,7 +9,6 @@ import torch
 from numba import njit
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional as F
 
 WINDOW = 11
 SIGMA = 1.5
@@ -113,35 +112,17 @@ def _ssim_plane(x, y, window, c1, c2):
     return total / (height * width)
 
 
-def ssim_torch(x: Tensor, y: Tensor) -> Tensor:
-    """The same in torch operations, for tensors on a GPU."""
-    channels, radius = x.shape[1], WINDOW // 2
-    window = torch.as_tensor(gaussian_window(), dtype=x.dtype, device=x.device)
-    maps = torch.cat([x, y, x * x + y * y, x * y], 1)  # (B, 4C, H, W)
-    groups = maps.shape[1]
-    column = window.view(1, 1, -1, 1).expand(groups, 1, -1, 1)
-    maps = F.conv2d(maps, column, padding=(radius, 0), groups=groups)
-    maps = F.conv2d(maps, column.transpose(2, 3), padding=(0, radius), groups=groups)
-    mu_x, mu_y, squares, product = maps.split(channels, 1)
-    mean_squares, mean_product = mu_x * mu_x + mu_y * mu_y, mu_x * mu_y
-    variance, covariance = squares - mean_squares, product - mean_product
-    value = (2 * mean_product + C1) * (2 * covariance + C2)
-    return (value / ((mean_squares + C1) * (variance + C2))).mean((1, 2, 3))
-
-
 def ssim(x: Tensor, y: Tensor) -> Tensor:
     """Return the structural similarity of each image in the released form, (B, C, H, W) -> (B,).
 
     An 11 x 11 Gaussian window (sigma 1.5), zero padding, constants 0.01^2 and 0.03^2 for a range of
     1, averaged over pixels and channels. The zero padding lifts the values at the border; the
-    standard form is `ssim_standard`. float64 on x's device; no gradient flows through it on a CPU.
-    ValueError: shapes that differ or are not 4-D.
+    standard form is `ssim_standard`. Computed on the CPU (10 ms an image of 448 x 448) in float64,
+    without a gradient. ValueError: shapes that differ or are not 4-D.
     """
     _check_images(x, y)
-    if x.device.type != "cpu":
-        return ssim_torch(x.double(), y.double())
     window = gaussian_window()
-    a, b = (t.detach().float().contiguous().numpy() for t in (x, y))
+    a, b = (t.detach().cpu().float().contiguous().numpy() for t in (x, y))
     planes = [
         np.mean([_ssim_plane(p, q, window, C1, C2) for p, q in zip(image, other)])
         for image, other in zip(a, b)

@@ -1,4 +1,4 @@
-"""The surface distances of two masks, written to be read: the definition behind `threshold_curves`.
+"""The definitions behind `threshold_curves` and `ssim`, written to be read and tested against.
 
 A mask of H x W pixels has (H + 1) x (W + 1) pixel corners. A corner is a *surface element* if its
 four pixels are neither all inside nor all outside (pixels beyond the image are outside). Its
@@ -12,8 +12,11 @@ import math
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy import ndimage
+from torch import Tensor
+from torch.nn import functional as F
 
 from csbsr.metrics.checks import EmptyPenalty, check_mask, check_percentile, one_sided_penalty
 
@@ -83,3 +86,20 @@ def surface_distance(
         hausdorff = max(hausdorff, weighted_percentile(distances, weights, percentile))
         means.append(float(np.sum(distances * weights) / np.sum(weights)))
     return SurfaceDistance(hausdorff, sum(means) / 2)
+
+
+def plain_ssim(x: Tensor, y: Tensor) -> Tensor:
+    """Return the released SSIM (B, C, H, W) -> (B,): one 11 x 11 window, zero padding."""
+    offsets = torch.arange(-5, 6, dtype=x.dtype)
+    line = torch.exp(-(offsets**2) / (2 * 1.5**2))
+    window = torch.outer(line, line) / line.sum() ** 2
+    channels = x.shape[1]
+
+    def smooth(t: Tensor) -> Tensor:
+        return F.conv2d(t, window.expand(channels, 1, 11, 11), padding=5, groups=channels)
+
+    mu_x, mu_y = smooth(x), smooth(y)
+    var_x, var_y = smooth(x * x) - mu_x**2, smooth(y * y) - mu_y**2
+    covariance = smooth(x * y) - mu_x * mu_y
+    value = (2 * mu_x * mu_y + 1e-4) * (2 * covariance + 9e-4)
+    return (value / ((mu_x**2 + mu_y**2 + 1e-4) * (var_x + var_y + 9e-4))).mean((1, 2, 3))

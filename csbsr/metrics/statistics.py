@@ -1,10 +1,12 @@
 """How sure are we? Bootstrap intervals over images and a paired test between two experiments.
 
 Beyond the paper, which prints one number per cell. The test images are the sample: intervals say
-how the number would move with other images, not with another training seed.
+how the number would move with other images, not with another training seed. Images that were cut
+from one photograph are no independent sample: with `groups`, whole photographs are drawn.
 """
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -55,14 +57,28 @@ def _check_settings(level: float, resamples: int) -> None:
         raise ValueError(f"resamples is {resamples}; it must be at least 1")
 
 
-def _resampled_means(values: NDArray, resamples: int, seed: int) -> NDArray[np.float64]:
-    """Means of resamples of the rows, (N,) or (N, T) -> (R,) or (R, T)."""
-    n = len(values)
+def _numbered(groups: Sequence[str] | None, images: int) -> NDArray[np.intp]:
+    """Number of each image's group (N,); every image is one without groups."""
+    if groups is None:
+        return np.arange(images)
+    if len(groups) != images:
+        raise ValueError(f"{len(groups)} groups for {images} images; pass one group per image")
+    return np.unique(np.asarray(groups), return_inverse=True)[1]
+
+
+def _resampled_means(
+    values: NDArray, resamples: int, seed: int, groups: Sequence[str] | None = None
+) -> NDArray[np.float64]:
+    """Means of resamples of the rows' groups, (N,) or (N, T) -> (R,) or (R, T)."""
+    number = _numbered(groups, len(values))
+    n = int(number.max()) + 1
     rng = np.random.default_rng(seed)
     means = np.empty((resamples, *values.shape[1:]))
     for start in range(0, resamples, 256):  # bounded memory for thousands of images
         drawn = rng.multinomial(n, np.full(n, 1 / n), size=min(256, resamples - start))
-        means[start : start + len(drawn)] = drawn @ values / n
+        drawn = drawn[:, number]  # (R, N): how often each image is in a resample
+        images = drawn.sum(1).reshape(-1, *[1] * (values.ndim - 1))
+        means[start : start + len(drawn)] = drawn @ values / images
     return means
 
 
@@ -72,17 +88,22 @@ def _interval(estimate: float, sample: NDArray[np.float64], level: float) -> Int
 
 
 def bootstrap_mean(
-    values: ArrayLike, level: float = 0.95, resamples: int = RESAMPLES, seed: int = 0
+    values: ArrayLike,
+    level: float = 0.95,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+    groups: Sequence[str] | None = None,
 ) -> Interval:
     """Return the mean of per-image values (N,) and its bootstrap interval.
 
-    The same seed gives the same interval. ValueError: no images, NaN, a level outside (0, 1).
+    groups (N,): the photograph of each image, drawn as a whole. The same seed gives the same
+    interval. ValueError: no images, NaN, a level outside (0, 1), not one group per image.
     """
     sample = _check_sample(values, "values")
     _check_settings(level, resamples)
     if sample.ndim != 1:
         raise ValueError(f"values have shape {sample.shape}; pass one value per image (N,)")
-    return _interval(sample.mean(), _resampled_means(sample, resamples, seed), level)
+    return _interval(sample.mean(), _resampled_means(sample, resamples, seed, groups), level)
 
 
 def bootstrap_summary(
@@ -91,19 +112,20 @@ def bootstrap_summary(
     level: float = 0.95,
     resamples: int = RESAMPLES,
     seed: int = 0,
+    groups: Sequence[str] | None = None,
 ) -> SummaryIntervals:
     """Return IoU_max, AIU, HD95_min and AHD95 of curves (N, T) with bootstrap intervals.
 
     Each resample of images chooses its own best threshold, as Sec. IV-B does, so the intervals
-    include the choice. The same images are drawn for all four. ValueError: as `bootstrap_mean`,
-    or shapes that differ.
+    include the choice. The same images are drawn for all four. groups and ValueError: as
+    `bootstrap_mean`, or shapes that differ.
     """
     overlap, distance = _check_sample(iou, "iou"), _check_sample(hausdorff, "hausdorff")
     _check_settings(level, resamples)
     if overlap.shape != distance.shape or overlap.ndim != 2:
         raise ValueError(f"iou {overlap.shape} and hausdorff {distance.shape} must both be (N, T)")
-    overlaps = _resampled_means(overlap, resamples, seed)  # (R, T)
-    distances = _resampled_means(distance, resamples, seed)
+    overlaps = _resampled_means(overlap, resamples, seed, groups)  # (R, T)
+    distances = _resampled_means(distance, resamples, seed, groups)
     mean_overlap, mean_distance = overlap.mean(0), distance.mean(0)
     return SummaryIntervals(
         _interval(mean_overlap.max(), overlaps.max(1), level),
@@ -113,12 +135,44 @@ def bootstrap_summary(
     )
 
 
+def bootstrap_difference(
+    first: ArrayLike,
+    second: ArrayLike,
+    groups: Sequence[str] | None = None,
+    over_thresholds: Literal["max", "min", "mean"] = "mean",
+    level: float = 0.95,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> Interval:
+    """Return first - second of two experiments on the same images, with its bootstrap interval.
+
+    first, second (S, N, T): runs of S training seeds, N images, T thresholds (1 for a metric that
+    has none). In every resample each run chooses its own best threshold (`max`, `min`) or averages
+    them; runs are averaged afterwards, so that the noise of training is not in the interval.
+    groups (N,) and ValueError: as `bootstrap_mean`, or shapes that do not fit.
+    """
+    arms = np.asarray(first, np.float64), np.asarray(second, np.float64)
+    if arms[0].ndim != 3 or arms[0].shape[1:] != arms[1].shape[1:] or 0 in arms[0].shape:
+        raise ValueError(f"{arms[0].shape} and {arms[1].shape} must both be (S, N, T)")
+    _check_settings(level, resamples)
+    choose = {"max": np.max, "min": np.min, "mean": np.mean}[over_thresholds]
+    estimate, sample = 0.0, np.zeros(resamples)
+    for arm, weight in zip(arms, (1, -1)):
+        for run in arm:
+            values = _check_sample(run, "values")
+            means = _resampled_means(values, resamples, seed, groups)
+            sample += weight * choose(means, axis=1) / len(arm)
+            estimate += weight * float(choose(values.mean(0))) / len(arm)
+    return _interval(estimate, sample, level)
+
+
 def paired_test(
     first: ArrayLike,
     second: ArrayLike,
     level: float = 0.95,
     resamples: int = RESAMPLES,
     seed: int = 0,
+    groups: Sequence[str] | None = None,
 ) -> PairedTest:
     """Compare two experiments on the same images by a two-sided sign-flip test of the mean.
 
@@ -126,25 +180,28 @@ def paired_test(
     each experiment chose. If there is no difference, every sign of every per-image difference is
     as likely as the other; the p-value is the share of sign patterns at least as extreme: all 2^N
     if they are no more than `resamples`, else that many random ones and the observed one.
-    ValueError: as `bootstrap_mean`, or samples of different length.
+    groups (N,): photographs, whose images change sign together. ValueError: as `bootstrap_mean`,
+    or samples of different length.
     """
     a, b = _check_sample(first, "first"), _check_sample(second, "second")
     if a.shape != b.shape or a.ndim != 1:
         raise ValueError(f"samples {a.shape} and {b.shape} must both be (N,), the same images")
     difference = a - b
-    interval = bootstrap_mean(difference, level, resamples, seed)
+    interval = bootstrap_mean(difference, level, resamples, seed, groups)
+    images = len(difference)
+    difference = np.bincount(_numbered(groups, images), weights=difference)  # sum per group
     n, observed = len(difference), abs(difference.sum())
     tolerance = 1e-12 * np.abs(difference).sum()  # equal patterns may round differently
     if 2**n <= resamples:
         patterns = (np.arange(2**n)[:, None] >> np.arange(n)) & 1
         extreme = np.abs((1 - 2 * patterns) @ difference) >= observed - tolerance
-        return PairedTest(interval, float(extreme.mean()), n)
+        return PairedTest(interval, float(extreme.mean()), images)
     rng = np.random.default_rng(seed)
     count = 0
     for start in range(0, resamples, 256):
         signs = rng.integers(0, 2, (min(256, resamples - start), n)) * 2 - 1
         count += int((np.abs(signs @ difference) >= observed - tolerance).sum())
-    return PairedTest(interval, (count + 1) / (resamples + 1), n)
+    return PairedTest(interval, (count + 1) / (resamples + 1), images)
 
 
 def values_at(

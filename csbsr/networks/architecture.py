@@ -1,19 +1,15 @@
 """The architecture of a model as a value: everything that builds its networks, and nothing else."""
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Literal, Self, get_args
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
-from csbsr.study.toml import build
+from csbsr.toml import build
 
 WIDEST, DEEPEST = 4096, 64
 """Bounds on sizes and on numbers of stages, groups and blocks: no file may ask for all there is."""
 KernelSource = Literal["estimate", "true", "constant"]
-SHOWN = 8
-"""How many names of each kind an error lists before it counts the rest."""
 
 
 @dataclass(frozen=True)
@@ -362,43 +358,3 @@ def join(architecture: Architecture, sr: nn.Module | None, segmentation: nn.Modu
         kernel_source=architecture.kernel_source,
         shuffle_kernels=skip is not None and skip.shuffled,
     )
-
-
-def check_weights(architecture: Architecture, weights: Mapping[str, Tensor]) -> None:
-    """Raise ValueError, one line, unless names and shapes are those of the architecture.
-
-    Takes no memory, however large the architecture says it is.
-    """
-    with torch.device("meta"):
-        expected = build_model(architecture).state_dict()
-    problems = {
-        "missing": [name for name in expected if name not in weights],
-        "left over": [name for name in weights if name not in expected],
-        "of another shape": [
-            f"{name} {tuple(weights[name].shape)} instead of {tuple(value.shape)}"
-            for name, value in expected.items()
-            if name in weights and weights[name].shape != value.shape
-        ],
-    }
-    if any(problems.values()):
-        found = (f"{what}: {_listed(names)}" for what, names in problems.items() if names)
-        raise ValueError(f"the weights do not fit the architecture ({'; '.join(found)})")
-
-
-def with_weights(architecture: Architecture, weights: Mapping[str, Tensor]) -> nn.Module:
-    """The model with exactly these weights, in eval mode on the CPU; checked as `check_weights`.
-
-    Always a new model with its weights in torch's own layout, so that the same weights give the
-    same bits, whether they come from a training (channels last, shared over processes) or a file.
-    The global random generator is left as it was.
-    """
-    check_weights(architecture, weights)
-    with torch.random.fork_rng(devices=[]):
-        model = build_model(architecture)
-    model.load_state_dict(weights)
-    return model.eval()
-
-
-def _listed(names: list[str]) -> str:
-    more = len(names) - SHOWN
-    return ", ".join(names[:SHOWN]) + (f" and {more} more" if more > 0 else "")

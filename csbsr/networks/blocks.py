@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import FunctionCtx, once_differentiable
 from torch.nn import functional as F
 
 
@@ -54,6 +55,44 @@ def check_image(x: Tensor, network: str, minimum: int = 1) -> None:
         )
 
 
+class SharedPReLU(nn.PReLU):
+    """PReLU with one slope for all channels; values and gradients are torch's.
+
+    On a CPU torch computes its gradient value by value (a seventh of a whole training step of
+    KBPN + PSPNet); the leaky ReLU of the same slope is vectorised.
+    """
+
+    def __init__(self, init: float = 0.25) -> None:
+        super().__init__(init=init)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply the activation to features of any shape."""
+        alike = x.device.type == "cpu" and x.dtype == self.weight.dtype
+        if alike and not torch.compiler.is_compiling():
+            return _LeakyReLU.apply(x, self.weight)
+        return super().forward(x)
+
+
+class _LeakyReLU(torch.autograd.Function):
+    """Leaky ReLU whose slope, a tensor of one value, is learnt."""
+
+    @staticmethod
+    def forward(ctx: FunctionCtx, x: Tensor, slope: Tensor) -> Tensor:
+        ctx.save_for_backward(x, slope)
+        return F.leaky_relu(x, slope.item())
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: FunctionCtx, gradient: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        x, slope = ctx.saved_tensors
+        to_x = to_slope = None
+        if ctx.needs_input_grad[0]:
+            to_x = torch.ops.aten.leaky_relu_backward(gradient, x, slope.item(), False)
+        if ctx.needs_input_grad[1]:
+            to_slope = x.clamp_max(0).mul_(gradient).sum().view_as(slope)
+        return to_x, to_slope
+
+
 def conv_prelu(
     in_channels: int,
     out_channels: int,
@@ -72,7 +111,7 @@ def conv_prelu(
     kind = nn.ConvTranspose2d if transposed else nn.Conv2d
     pad = kernel // 2 if padding is None else padding
     layer = kind(in_channels, out_channels, kernel, stride, pad, bias=bias)
-    return nn.Sequential(layer, nn.PReLU(init=slope))
+    return nn.Sequential(layer, SharedPReLU(init=slope))
 
 
 def resampling(

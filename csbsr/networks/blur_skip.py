@@ -3,6 +3,7 @@
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from csbsr.networks.blocks import SharedPReLU
 from csbsr.networks.constant_maps import SFT, kernel_vector
 
 
@@ -31,7 +32,7 @@ class BlurSkip(nn.Module):
             SFT(
                 channels,
                 kernel_size**2,
-                activation=nn.PReLU,
+                activation=SharedPReLU,
                 hidden=hidden,
                 sees_features=modified,
                 plain=plain,

@@ -6,6 +6,7 @@ from typing import Self
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import FunctionCtx, once_differentiable
 from torch.nn import functional as F
 
 from csbsr.networks.blocks import SegmentationOutput, probability
@@ -58,12 +59,39 @@ class LocalAttention(nn.Module):
         queries = self.queries(x).flatten(2).unflatten(1, (HEADS, KEY_CHANNELS))  # (B, 4, 16, hw)
         keys = self.keys(x).flatten(2).softmax(-1)  # (B, 16, hw), sums to 1 over the pixels
         values = self.values(x)  # (B, C/4, h, w)
-        content = torch.einsum("bkm,bvm->bkv", keys, values.flatten(2))
-        out = torch.einsum("bhkn,bkv->bhvn", queries, content)  # (B, 4, C/4, hw)
+        content = keys @ values.flatten(2).transpose(1, 2)  # (B, 16, C/4)
         pad = WINDOW // 2
         position = F.conv3d(values[:, None], self.position, padding=(0, pad, pad)).flatten(3)
-        out = out + torch.einsum("bhkn,bkvn->bhvn", queries, position)
-        return out.flatten(1, 2).unflatten(2, x.shape[-2:])
+        maps = (position + content[..., None]).to(queries.dtype)  # (B, 16, C/4, hw)
+        return Read.apply(queries, maps).flatten(1, 2).unflatten(2, x.shape[-2:])
+
+
+class Read(torch.autograd.Function):
+    """Each pixel's queries (B, H, K, N) applied to its own linear map (B, K, V, N): (B, H, V, N).
+
+    einsum makes a matrix product for every pixel of this, B N of H x K by K x V, which is slow for
+    such small ones; here each of the K channels is one product of whole maps.
+    """
+
+    @staticmethod
+    def forward(ctx: FunctionCtx, queries: Tensor, maps: Tensor) -> Tensor:
+        """Sum over the key channels."""
+        ctx.save_for_backward(queries, maps)
+        out = queries[:, :, 0, None] * maps[:, None, 0]
+        for k in range(1, queries.shape[2]):
+            out.addcmul_(queries[:, :, k, None], maps[:, None, k])
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: FunctionCtx, gradient: Tensor) -> tuple[Tensor, Tensor]:
+        """Gradients with respect to queries and maps."""
+        queries, maps = ctx.saved_tensors
+        to_queries, to_maps = torch.empty_like(queries), torch.empty_like(maps)
+        for k in range(queries.shape[2]):
+            torch.sum(gradient * maps[:, None, k], 2, out=to_queries[:, :, k])
+            torch.sum(gradient * queries[:, :, k, None], 1, out=to_maps[:, k])
+        return to_queries, to_maps
 
 
 class LocalMLP(nn.Module):

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from csbsr.networks.backbones import VGG16, resnet34_dilated
-from csbsr.networks.blocks import SegmentationOutput, probability
+from csbsr.networks.blocks import SegmentationOutput, SharedPReLU, probability
 from csbsr.networks.segmentation import apply_blur_skip, crop_to, pad_to_multiple, resize
 
 
@@ -41,7 +41,7 @@ class UpBlock(nn.Module):
         super().__init__()
         self.conv = nn.Conv2d(inputs, outputs, 3, padding=1)
         self.norm = nn.BatchNorm2d(outputs)
-        self.act = nn.PReLU()
+        self.act = SharedPReLU()
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, inputs, h, w) to (B, outputs, 2h, 2w)."""

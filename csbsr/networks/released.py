@@ -1,4 +1,7 @@
-"""The authors' checkpoints in our networks: load by name, strictly, with the authors' key names."""
+"""The authors' checkpoints in our networks: load by name, strictly, with the authors' key names.
+
+A name is one of `names()`, or "S+C" for a whole model of two, as in "kbpn_kernel7+crackformer".
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,15 +10,15 @@ import torch
 from torch import Tensor, nn
 
 from csbsr.networks import released_seg, released_sr
-from csbsr.networks.blur_skip import BlurSkip
+from csbsr.networks.architecture import Architecture, BlurSkipConfig, build_segmentation
 from csbsr.networks.joint import Joint
 from csbsr.networks.released_keys import authors_keys
 
-_BLUR_SKIPS: dict[str, tuple[str, bool]] = {
-    "pspnet_blurskip": ("pspnet", True),
-    "pspnet_blurskip_original_sft": ("pspnet", False),
+_BLUR_SKIPS: dict[str, tuple[str, BlurSkipConfig]] = {
+    "pspnet_blurskip": ("pspnet", BlurSkipConfig("modified")),
+    "pspnet_blurskip_original_sft": ("pspnet", BlurSkipConfig("original")),
 }
-"""Network with a blur skip -> the network without it, whether the SFT is the modified one."""
+"""Network with a blur skip -> the network without it, and the skip."""
 
 _JOINT: dict[str, tuple[str, str]] = {
     "csbsr_pspnet": ("kbpn", "pspnet"),
@@ -39,24 +42,29 @@ class _Network:
 
 def names() -> tuple[str, ...]:
     """Names of the released networks that `load` knows."""
-    single = {**released_sr.BUILDERS, **released_seg.BUILDERS, **_BLUR_SKIPS}
+    single = {**released_sr.CONFIGS, **released_seg.CONFIGS, **_BLUR_SKIPS}
     return (*single, *_JOINT)
 
 
-def build(name: str) -> nn.Module:
-    """Return our module of the released network `name`, untrained; ValueError if unknown."""
-    _check_name(name)
-    return _build(name).module
+def architecture_of(name: str) -> Architecture:
+    """What builds the released network or model `name`; ValueError if it is unknown."""
+    parts = _parts(name)
+    sr = next((released_sr.CONFIGS[part] for part in parts if part in released_sr.CONFIGS), None)
+    if parts[-1] in released_sr.CONFIGS:
+        return Architecture(sr, None)
+    segmentation, skip = _BLUR_SKIPS.get(parts[-1], (parts[-1], None))
+    reads = "lr" if sr or segmentation.startswith("dsrl") else "hr"
+    return Architecture(sr, released_seg.CONFIGS[segmentation], skip, reads=reads)
 
 
 def load(name: str, state_dict: Mapping[str, Tensor]) -> nn.Module:
-    """Return our module of the released network `name` with the authors' weights, in eval mode.
+    """Return our module of the released network or model `name` with the authors' weights.
 
-    Keys are the authors', also behind the prefixes of DataParallel (`module.`) and of the whole
-    model (`sr_model.`, `segmentation_model.`, `parallel_model.`). ValueError for an unknown name,
+    It is in eval mode. Keys are the authors', also behind the prefixes of DataParallel (`module.`),
+    torch.compile (`_orig_mod.`), trainers (`model.`) and of the whole model (`sr_model.`,
+    `segmentation_model.`, `parallel_model.`). ValueError for an unknown name,
     and for keys that are missing, left over or of another shape, naming them.
     """
-    _check_name(name)
     network = _build(name)
     given = {_bare(key, network.wrapper): key for key in state_dict}  # without prefixes: as given
     ours = network.module.state_dict()
@@ -81,31 +89,42 @@ def load(name: str, state_dict: Mapping[str, Tensor]) -> nn.Module:
     return network.module.eval()
 
 
-def _check_name(name: str) -> None:
-    if name not in names():
-        raise ValueError(f"released network '{name}' is unknown; choose from {', '.join(names())}")
+def _parts(name: str) -> tuple[str, ...]:
+    """The single networks that a name stands for, one or S and C; ValueError if it is unknown."""
+    if name in _JOINT:
+        return _JOINT[name]
+    if name in names():
+        return (name,)
+    sr, _, segmentation = name.partition("+")
+    second = {**released_seg.CONFIGS, **_BLUR_SKIPS}.keys() - {"dsrl", "dsrl_x4"}
+    if sr in released_sr.CONFIGS and segmentation in second:
+        return sr, segmentation
+    raise ValueError(
+        f"released network '{name}' is unknown; choose from {', '.join(names())}, or a pair such "
+        "as kbpn_kernel7+hrnet_w48_ocr"
+    )
 
 
 def _build(name: str) -> _Network:
     """Build our module of a released network and the table of its keys."""
-    if name in _JOINT:
-        sr, segmentation = map(_build, _JOINT[name])
+    parts = _parts(name)
+    if len(parts) == 2:
+        sr, segmentation = map(_build, parts)
         keys = {f"sr_model.{key}": f"sr.{mine}" for key, mine in sr.keys.items()}
         for key, mine in segmentation.keys.items():
             keys[f"segmentation_model.{key}"] = f"segmentation.{mine}"
         return _Network(Joint(sr.module, segmentation.module), keys, wrapper=None)
-    if name in _BLUR_SKIPS:
-        base, modified = _BLUR_SKIPS[name]
-        module = released_seg.BUILDERS[base]()
-        module.blur_skip = BlurSkip(module.skip_channels, modified=modified)
-        keys = {key: _rename_with_skip(base, key) for key in authors_keys(name)}
-        return _Network(module, keys, wrapper="segmentation_model")
-    if name in released_sr.BUILDERS:
+    architecture = architecture_of(name)
+    if architecture.segmentation is None:
         keys = {key: released_sr.rename(name, key) for key in authors_keys(name)}
-        return _Network(released_sr.BUILDERS[name](), keys, wrapper="sr_model")
-    keys = {key: released_seg.rename(name, key) for key in authors_keys(name)}
+        return _Network(architecture.sr.build(), keys, wrapper="sr_model")
+    if architecture.blur_skip:
+        base = _BLUR_SKIPS[name][0]
+        keys = {key: _rename_with_skip(base, key) for key in authors_keys(name)}
+    else:
+        keys = {key: released_seg.rename(name, key) for key in authors_keys(name)}
     wrapper = "parallel_model" if name.startswith("dsrl") else "segmentation_model"
-    return _Network(released_seg.BUILDERS[name](), keys, wrapper)
+    return _Network(build_segmentation(architecture), keys, wrapper)
 
 
 def _rename_with_skip(base: str, key: str) -> str:
@@ -116,15 +135,12 @@ def _rename_with_skip(base: str, key: str) -> str:
 
 
 def _bare(key: str, wrapper: str | None) -> str:
-    """Strip `module.`, before and after the whole model's prefix, and the network's own prefix."""
-    parts = key.split(".")
-    front = [] if parts[0] != "module" else parts[:1]
-    parts = parts[len(front) :]
-    if parts[0] == wrapper:
-        parts = parts[1:]
-    elif wrapper is None and parts[1:2] == ["module"]:
-        return ".".join(parts[:1] + parts[2:])
-    return ".".join(parts[1:] if parts[0] == "module" else parts)
+    """Strip what DataParallel and torch.compile put in, `model.`, and the whole model's prefix."""
+    parts = [part for part in key.split(".") if part not in ("module", "_orig_mod")]
+    for front in ("model", wrapper):
+        if parts[:1] == [front]:
+            parts = parts[1:]
+    return ".".join(parts)
 
 
 def _listed(keys: list[str]) -> str:

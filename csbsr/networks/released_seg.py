@@ -3,26 +3,27 @@
 import re
 from collections.abc import Callable
 
-from torch import nn
+from csbsr.networks.architecture import (
+    CrackFormerConfig,
+    DSRLConfig,
+    HRNetConfig,
+    PSPNetConfig,
+    SegmentationConfig,
+    SegNetConfig,
+    UNetConfig,
+)
 
-from csbsr.networks.crackformer import CrackFormer
-from csbsr.networks.dsrl import DSRL
-from csbsr.networks.ocr import HRNetOCR
-from csbsr.networks.pspnet import PSPNet
-from csbsr.networks.segnet import SegNet
-from csbsr.networks.unet import UNet16
-
-BUILDERS: dict[str, Callable[[], nn.Module]] = {
-    "pspnet": lambda: PSPNet("resnet34"),
-    "unet16_pixelshuffle": lambda: UNet16("pixel_shuffle"),
-    "unet16_deconv": lambda: UNet16("deconv"),
-    "hrnet_w48_ocr": HRNetOCR,
-    "crackformer": CrackFormer,
-    "srcnet_seg": SegNet,
-    "dsrl": lambda: DSRL(scale=2),
-    "dsrl_x4": lambda: DSRL(scale=4),
+CONFIGS: dict[str, SegmentationConfig] = {
+    "pspnet": PSPNetConfig(extractor="resnet34"),
+    "unet16_pixelshuffle": UNetConfig(),
+    "unet16_deconv": UNetConfig(upsampling="deconv"),
+    "hrnet_w48_ocr": HRNetConfig(),
+    "crackformer": CrackFormerConfig(),
+    "srcnet_seg": SegNetConfig(),
+    "dsrl": DSRLConfig(scale=2),
+    "dsrl_x4": DSRLConfig(),
 }
-"""Name of a released network -> our module of the same function and parameters."""
+"""Name of a released network -> our network of the same function and parameters."""
 
 Rule = tuple[str, str | Callable[[re.Match[str]], str]]
 

@@ -1,21 +1,16 @@
 """The authors' super-resolution checkpoints: which network each is, and how their keys map."""
 
 import re
-from collections.abc import Callable
 
-from torch import nn
+from csbsr.networks.architecture import DBPNConfig, KBPNConfig, SrcNetConfig, SRConfig
 
-from csbsr.networks.dbpn import DBPN
-from csbsr.networks.kbpn import KBPN
-from csbsr.networks.srcnet import SrcNetSR
-
-BUILDERS: dict[str, Callable[[], nn.Module]] = {
-    "kbpn": KBPN,
-    "kbpn_kernel7": lambda: KBPN(estimated_kernel=7),
-    "dbpn": DBPN,
-    "srcnet_sr": SrcNetSR,
+CONFIGS: dict[str, SRConfig] = {
+    "kbpn": KBPNConfig(),
+    "kbpn_kernel7": KBPNConfig(estimated_kernel=7),
+    "dbpn": DBPNConfig(),
+    "srcnet_sr": SrcNetConfig(),
 }
-"""Name of a released network -> our module of the same function and parameters."""
+"""Name of a released network -> our network of the same function and parameters."""
 
 Rule = tuple[str, str]
 

@@ -1,37 +1,36 @@
 """Published checkpoints: read without executing anything, converted strictly, kept as ours."""
 
 import hashlib
-import io
 import pickle
-import time
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor, nn
 
-from csbsr.evaluation import evaluate
-from csbsr.inference import overlay, read_photograph, segment_photograph
-from csbsr.networks import released
+from csbsr.files import locked, write_json
+from csbsr.model_file import SUFFIX, LoadedModel, save_model
+from csbsr.networks import released, released_sr
+from csbsr.networks.architecture import Architecture
+from csbsr.networks.dsrl import DSRL
 from csbsr.networks.joint import DSRLJoint, Joint
-from csbsr.study.experiments import experiment
-from csbsr.study.freshness import import_fingerprint
+from csbsr.protocol import RELEASED
+from csbsr.study.experiments import Experiment, experiment, experiments
+from csbsr.study.freshness import imported_fingerprint
+from csbsr.study.models import architecture_of
 from csbsr.study.profiles import load_profile
-from csbsr.study.provenance import digest, run_card
-from csbsr.study.results import content_of, require_writable, result_path, write_json
-from csbsr.study.run import pick_device
-from csbsr.study.sources import check, data_name, open_test
+from csbsr.study.results import require_writable, result_path
+from csbsr.study.trained import measure
 
-FORMAT = "csbsr-released-1"
-SR_NETWORKS = ("kbpn", "kbpn_kernel7", "dbpn", "srcnet_sr")
+LICENCE = "the authors' terms, see https://github.com/Yuki-11/CSBSR; not covered by csbsr's licence"
+WRAPPERS = ("state_dict", "model_state_dict", "model", "params_ema", "params")
+"""Keys under which trainers keep the state dict, the one to be preferred first."""
 
 
 def _load(path: Path) -> object:
     """Read a file of tensors; anything that would execute code on loading is refused."""
     if not path.is_file():
-        raise ValueError(f"checkpoint {path} does not exist; download it first")
+        what = "is no regular file" if path.exists() else "does not exist; download it first"
+        raise ValueError(f"checkpoint {path} {what}")
     with path.open("rb") as file:
         head = file.read(16)
     if not head.startswith((b"PK", b"\x80")):
@@ -48,93 +47,68 @@ def _load(path: Path) -> object:
 
 
 def _state_dict(content: object, path: Path) -> dict[str, Tensor]:
-    for key in ("state_dict", "model", "model_state_dict"):
-        if isinstance(content, dict) and isinstance(content.get(key), dict):
-            content = content[key]
+    """The state dict in what a trainer saved, however often it is wrapped."""
+    for _ in range(4):  # not for ever: a pickled dict may hold itself
+        inner = [content[key] for key in WRAPPERS if isinstance(content, dict) and key in content]
+        content = next((value for value in inner if isinstance(value, dict)), content)
     tensors = isinstance(content, dict) and all(isinstance(v, Tensor) for v in content.values())
     if not tensors or not content:
         raise ValueError(f"checkpoint {path} holds no state dict of tensors")
+    for key, value in content.items():
+        if not isinstance(key, str):
+            raise ValueError(
+                f"checkpoint {path} names its tensors by {type(key).__name__} ({key!r:.40}), not "
+                "by layers; it is no state dict of a network"
+            )
+        if value.layout != torch.strided or value.is_quantized or value.is_complex():
+            raise ValueError(f"checkpoint {path}: {key} is no plain tensor of real numbers")
+        if not torch.isfinite(value).all():
+            raise ValueError(
+                f"checkpoint {path}: {key} holds NaN or infinity; such weights are of no use"
+            )
     return dict(content)
 
 
-def _parts(name: str) -> tuple[str, ...]:
-    """The released networks that a name stands for, one or S and C; ValueError if unknown."""
-    if name in released.names():
-        return (name,)
-    sr, _, segmentation = name.partition("+")
-    alone = segmentation.startswith(("csbsr_", "dsrl")) or segmentation in SR_NETWORKS
-    if sr in SR_NETWORKS and segmentation in released.names() and not alone:
-        return sr, segmentation
-    raise ValueError(
-        f"network '{name}' is unknown; choose {', '.join(released.names())}, or a pair such as "
-        "kbpn_kernel7+hrnet_w48_ocr"
-    )
-
-
-def build_released(name: str, state: Mapping[str, Tensor] | None = None) -> nn.Module:
-    """The released network `name`, with the authors' weights if `state` is given, in eval mode.
-
-    `name` is one of `csbsr.networks.released.names()`, or "S+C" for a whole model of two of them,
-    whose keys begin with `sr_model.` and `segmentation_model.`. ValueError for an unknown name,
-    and for keys that are missing, left over or of another shape.
-    """
-    names = _parts(name)
-    if len(names) == 1:
-        return released.build(name).eval() if state is None else released.load(name, state)
-    sr, segmentation = names
-    if state is None:
-        return Joint(released.build(sr), released.build(segmentation)).eval()
-    parts: dict[str, dict[str, Tensor]] = {"sr_model": {}, "segmentation_model": {}, "": {}}
-    for key, value in state.items():
-        first = key.removeprefix("module.").split(".")[0]
-        parts[first if first in parts else ""][key] = value
-    if parts[""]:
-        raise ValueError(
-            f"the state dict is not one of '{name}': {next(iter(parts['']))} belongs to neither "
-            "sr_model nor segmentation_model; import a single network by its own name"
-        )
-    networks = (
-        released.load(sr, parts["sr_model"]),
-        released.load(segmentation, parts["segmentation_model"]),
-    )
-    return Joint(*networks).eval()
+def _whole(name: str, network: nn.Module) -> nn.Module:
+    """Give a released network the interface of the joint model."""
+    if isinstance(network, Joint):
+        return network
+    if isinstance(network, DSRL):
+        return DSRLJoint(network)
+    if name in released_sr.CONFIGS:
+        return Joint(network, nn.Identity())
+    return Joint(None, network)
 
 
 def import_checkpoint(file: Path, name: str, output: Path) -> Path:
-    """Convert a published checkpoint into ours, strictly; returns the file written.
+    """Convert a published checkpoint into a model file, strictly; returns the file written.
 
-    `name` as in `build_released`. ValueError for an unknown name, a file that is damaged or needs
-    code execution, and keys that are missing, left over or of another shape; OSError when the
-    output cannot be written. Nothing is written unless everything fits.
+    `name` as in `csbsr.networks.released`. ValueError for an unknown name, a file that is damaged
+    or needs code execution, weights that are not finite, keys that are missing, left over or of
+    another shape, and an output that is the file itself or no regular `.safetensors` file; OSError
+    when the output cannot be written. Nothing is written unless everything fits.
     """
-    _parts(name)
-    module = build_released(name, _state_dict(_load(file), file))
-    buffer = io.BytesIO()
-    torch.save({"format": FORMAT, "name": name, "weights": module.state_dict()}, buffer)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    temporary = output.with_name(f".{output.name}.part")
-    try:
-        temporary.write_bytes(buffer.getbuffer())
-        temporary.replace(output)
-    finally:
-        temporary.unlink(missing_ok=True)
+    architecture = released.architecture_of(name)
+    if output.exists() and file.exists() and output.samefile(file):
+        raise ValueError(f"output {output} is the checkpoint itself; give another name")
+    if output.suffix != SUFFIX:
+        raise ValueError(f"output {output} must end with {SUFFIX}")
+    if output.is_symlink() or (output.exists() and not output.is_file()):
+        raise ValueError(f"output {output} is there and is no regular file; give another name")
+    model = _whole(name, released.load(name, _state_dict(_load(file), file)))
+    with file.open("rb") as stream:
+        source = hashlib.file_digest(stream, "sha256").hexdigest()
+    save_model(
+        output,
+        model,
+        architecture=architecture,
+        protocol=RELEASED,
+        run_card={"released": name, "source": file.name, "source_sha256": source},
+        threshold=None,
+        licence=LICENCE,
+    )
     return output
 
-
-def load_imported(path: Path) -> tuple[str, nn.Module]:
-    """Read a file that `import_checkpoint` wrote: its network's name and the module."""
-    content = _load(path)
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise ValueError(f"{path} was not written by `csbsr weights import`; import it first")
-    try:
-        module = build_released(content["name"])
-        module.load_state_dict(content["weights"], strict=True)
-    except (KeyError, RuntimeError, AttributeError, TypeError) as error:
-        raise ValueError(f"{path} does not fit this version of csbsr; import it again") from error
-    return content["name"], module
-
-
-__all__ = ["evaluate_checkpoint", "import_checkpoint", "segment_files"]
 
 EXPERIMENT_OF = {
     "csbsr_pspnet": "csbsr-pspnet",
@@ -150,103 +124,68 @@ EXPERIMENT_OF = {
 """Experiments whose place a whole released model takes by itself."""
 
 
-def as_joint(name: str, module: nn.Module) -> nn.Module:
-    """Give an imported network the interface of the joint model; ValueError if it has none."""
-    if name in ("dsrl", "dsrl_x4"):
-        return DSRLJoint(module)
-    if name.startswith("csbsr_") or "+" in name:
-        return module
-    if name in SR_NETWORKS:
-        raise ValueError(f"'{name}' super-resolves only; evaluate a segmentation or whole model")
-    return Joint(None, module)
+def _networks(architecture: Architecture) -> tuple[object, ...]:
+    """Which networks a model is made of and how it uses them, whatever their sizes."""
+    sr, segmentation, skip = architecture.sr, architecture.segmentation, architecture.blur_skip
+    return (
+        sr and sr.network,
+        segmentation and segmentation.network,
+        skip and (skip.sft, skip.shuffled),
+        (architecture.reads, architecture.kernel_source),
+    )
 
 
-def evaluate_checkpoint(
-    weights: Path,
+def place_of(model: LoadedModel, name: str | None) -> Experiment:
+    """The experiment whose place a published model takes: `name`, or the one that is its own.
+
+    ValueError when it has to be said, and for an experiment of other networks.
+    """
+    paper = load_profile("paper")
+
+    def fits(row: Experiment) -> bool:
+        return _networks(architecture_of(row, paper, RELEASED)) == _networks(model.architecture)
+
+    fitting = [row.id for row in experiments() if fits(row)]
+    if not fitting:
+        raise ValueError(
+            f"no experiment of the paper has the networks of '{model.released}'; "
+            "give --output to evaluate it outside the tables"
+        )
+    choice = f"choose {', '.join(fitting[:6])}{' ...' if len(fitting) > 6 else ''}"
+    name = name or EXPERIMENT_OF.get(model.released)
+    if name is None:
+        raise ValueError(f"whose place does '{model.released}' take? give --experiment; {choice}")
+    row = experiment(name)
+    if row.id not in fitting:
+        raise ValueError(f"'{model.released}' does not fit the place of {row.id}; {choice}")
+    return row
+
+
+def evaluate_in_place(
+    model: LoadedModel,
     *,
     experiment_name: str | None,
     data: str,
     results: Path,
-    protocol_name: str,
-    device_name: str,
+    protocol_name: str | None,
+    device: torch.device,
     limit: int = 0,
 ) -> Path:
-    """Evaluate imported weights in an experiment's place; fills the tables' second column."""
-    name, module = load_imported(weights)
-    place = experiment_name or EXPERIMENT_OF.get(name)
-    if place is None:
-        raise ValueError(f"which experiment is '{name}'? give --experiment, for example hr-pspnet")
-    row = experiment(place)
-    profile = load_profile("paper")
-    protocol = profile.protocol(protocol_name)
-    device = pick_device(device_name)
+    """Evaluate a published model in an experiment's place; fills the tables' second column."""
+    row = place_of(model, experiment_name)
     require_writable(results)
-    source = open_test(data, profile, limit)
-    check(source)
-    started = time.perf_counter()
-    model = as_joint(name, module).to(device)
-    evaluation = evaluate(
-        model, source, protocol, kernel_seed=profile.kernel_seed, device=device, batch=2
-    )
-    data_hash = digest(source.fingerprint())
-    weights_hash = hashlib.sha256(weights.read_bytes()).hexdigest()
-    card = run_card(
-        profile="authors",
-        protocol=protocol.name,
-        seed=0,
-        data=data_name(data),
-        data_hash=data_hash,
-        seconds=time.perf_counter() - started,
-        device=str(device),
-    )
-    content = content_of(
-        evaluation,
-        experiment=row.id,
-        profile="authors",
-        protocol=protocol.name,
-        seed=0,
-        run_card=card
-        | {
-            "weights": name,
-            "weights_hash": weights_hash,
-            "fingerprint": import_fingerprint(name, weights_hash, row.id, protocol, data_hash),
-            "note": f"Published weights, evaluated here on {len(source.names)} test images.",
-        },
-    )
-    path = result_path(results, "authors", data_name(data), row.id, 0)
-    write_json(path, content)
+    content = measure(model, data=data, protocol_name=protocol_name, device=device, limit=limit)
+    card = content["run_card"]
+    protocol = load_profile("paper").protocol(content["protocol"])
+    facts = (model.released, model.sha256, row.id, protocol, card["data"], card["data_hash"])
+    card |= {
+        "profile": "authors",
+        "weights": model.released,
+        "weights_hash": model.sha256,
+        "fingerprint": imported_fingerprint(*facts),
+    }
+    content |= {"experiment": row.id, "profile": "authors"}
+    path = result_path(results, "authors", card["data"], protocol.name, row.id, content["seed"])
+    with locked(path.with_name(f".{path.name}.lock"), row.id):
+        write_json(path, content)
     return path
-
-
-def segment_files(
-    images: Sequence[Path], weights: Path, output: Path, threshold: float, device_name: str
-) -> list[Path]:
-    """Write mask, SR image, overlay and estimated kernel of each photograph; returns the masks.
-
-    ValueError before anything is written for a damaged image or two images of one name.
-    """
-    if len({path.stem for path in images}) < len(images):
-        raise ValueError("two photographs share a name without suffix; segment them one by one")
-    if not 0 < threshold < 1:
-        raise ValueError(f"threshold {threshold} must lie between 0 and 1")
-    name, module = load_imported(weights)
-    device = pick_device(device_name)
-    model = as_joint(name, module).to(device)
-    loaded = [(path, read_photograph(path)) for path in images]
-    output.mkdir(parents=True, exist_ok=True)
-    written = []
-    for path, image in loaded:
-        result = segment_photograph(model, image, device=device)
-        mask = (result.prob[0] > threshold).numpy()
-        target = output / f"{path.stem}-mask.png"
-        Image.fromarray(mask.astype(np.uint8) * 255).save(target)
-        picture = (result.sr * 255).round().byte().permute(1, 2, 0).contiguous().numpy()
-        Image.fromarray(picture).save(output / f"{path.stem}-sr.png")
-        Image.fromarray(overlay(picture, mask)).save(output / f"{path.stem}-overlay.png")
-        if result.kernel is not None:
-            kernel = (result.kernel[0] / result.kernel.max()).clamp(0, 1).numpy()
-            Image.fromarray((kernel * 255).astype(np.uint8)).save(
-                output / f"{path.stem}-kernel.png"
-            )
-        written.append(target)
-    return written

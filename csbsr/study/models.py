@@ -44,28 +44,6 @@ SEGMENTATION_MODULES = {
 }
 
 
-def modules_of(experiment: Experiment) -> list[str]:
-    """Modules whose code decides an experiment's numbers, as roots of the import graph."""
-    return [*training_modules_of(experiment), "csbsr.evaluation"]
-
-
-def training_modules_of(experiment: Experiment) -> list[str]:
-    """Modules whose code decides an experiment's weights: all of the above but the metrics."""
-    roots = [
-        "csbsr.networks.joint",
-        "csbsr.training.trainer",
-        "csbsr.data.cracks",
-        "csbsr.data.synthetic",
-        "csbsr.data.natural",
-        *SEGMENTATION_MODULES[experiment.segmentation],
-    ]
-    if experiment.sr:
-        roots += SR_MODULES[experiment.sr]
-    if experiment.blur_skip:
-        roots.append("csbsr.networks.blur_skip")
-    return roots
-
-
 def architecture_of(experiment: Experiment, profile: Profile, protocol: Protocol) -> Architecture:
     """Everything that builds an experiment's model: its networks at the profile's widths.
 

@@ -6,7 +6,7 @@ from importlib.resources import files
 from typing import Literal
 
 from csbsr.protocol import REPRODUCTION, Protocol, protocol_named
-from csbsr.study.toml import build, parse
+from csbsr.toml import build, parse
 
 NAMES = ("smoke", "quick", "paper")
 

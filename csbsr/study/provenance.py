@@ -1,22 +1,15 @@
-"""Run cards and fingerprints: what was run, with which code, on what machine, and is it stale?"""
+"""Run cards: what was run, with which code, on what machine, and how long it took."""
 
-import ast
-import hashlib
-import json
 import os
 import platform
 import subprocess
-from collections.abc import Iterable
-from dataclasses import asdict, is_dataclass
-from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import torch
 
-import csbsr
-
-PACKAGE = Path(csbsr.__file__).parent
+from csbsr import __version__
+from csbsr.study.digest import PACKAGE
 
 
 def repository_root() -> Path:
@@ -25,91 +18,32 @@ def repository_root() -> Path:
     return root if (root / "pyproject.toml").exists() else Path.cwd()
 
 
-def digest(value: object) -> str:
-    """Short SHA-256 of any JSON-like value or frozen dataclass, independent of key order."""
-    if is_dataclass(value) and not isinstance(value, type):
-        value = asdict(value)
-    text = json.dumps(value, sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def _without_docstrings(tree: ast.Module) -> ast.Module:
-    for node in ast.walk(tree):
-        body = getattr(node, "body", None)
-        if isinstance(body, list):
-            node.body = [
-                statement
-                for statement in body
-                if not (
-                    isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
-                )
-            ]
-    return tree
-
-
-@cache
-def _parsed(path: Path, mtime: int) -> tuple[str, tuple[str, ...]]:
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    imports = []
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("csbsr"):
-            imports += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-        elif isinstance(node, ast.Import):
-            imports += [alias.name for alias in node.names if alias.name.startswith("csbsr")]
-    code = ast.dump(_without_docstrings(tree))
-    return hashlib.sha256(code.encode()).hexdigest(), tuple(imports)
-
-
-def _module_file(name: str) -> Path | None:
-    path = PACKAGE.parent.joinpath(*name.split("."))
-    for candidate in (path.with_suffix(".py"), path / "__init__.py"):
-        if candidate.exists():
-            return candidate
-    return None
-
-
-def code_closure(modules: Iterable[str]) -> dict[str, str]:
-    """Hash of every csbsr module reachable by imports from `modules`.
-
-    Comments, docstrings and layout do not count: a result goes stale when the code that computed
-    it changes what it does, not when somebody words a sentence better.
-    """
-    hashes: dict[str, str] = {}
-    waiting = list(modules)
-    while waiting:
-        path = _module_file(waiting.pop())
-        if path is None:
-            continue
-        key = str(path.relative_to(PACKAGE.parent))
-        if key in hashes:
-            continue
-        hashes[key], imports = _parsed(path, path.stat().st_mtime_ns)
-        waiting += imports
-    return dict(sorted(hashes.items()))
-
-
-def _git(*arguments: str) -> str:
+def _git(*arguments: str) -> str | None:
     try:
         done = subprocess.run(
             ["git", *arguments],
-            cwd=repository_root(),
+            cwd=PACKAGE.parent,
             capture_output=True,
             text=True,
             timeout=20,
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return done.stdout.strip() if done.returncode == 0 else ""
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
 
 
 def commit() -> dict[str, object]:
-    """Commit of the checkout and whether tracked files other than results differ from it."""
-    changes = ("status", "--porcelain", "--untracked-files=no", "--", ".", ":(exclude)results")
-    return {
-        "id": _git("rev-parse", "--short=12", "HEAD") or "unknown",
-        "dirty": bool(_git(*changes)),
-    }
+    """Commit of the package's own checkout, and whether tracked files but results differ from it.
+
+    An installed package has no checkout, wherever it lies: then `id` is its version.
+    """
+    top = _git("rev-parse", "--show-toplevel")
+    if top is None or Path(top).resolve() != PACKAGE.parent.resolve():
+        return {"id": f"version {__version__}", "dirty": False}
+    changes = _git("status", "--porcelain", "--untracked-files=no", "--", ".", ":(exclude)results")
+    head = _git("rev-parse", "--short=12", "HEAD")
+    return {"id": head or "none yet", "dirty": changes != ""}
 
 
 def hardware(device: str = "cpu") -> str:
@@ -146,17 +80,25 @@ def run_card(
     data_hash: str,
     seconds: float,
     device: str,
+    cpu_seconds: float | None = None,
+    code: dict[str, object] | None = None,
 ) -> dict[str, object]:
-    """What a reader needs to know about one run: profile, seed, commit, machine, time, data."""
-    return {
+    """What a reader needs to know about one run: profile, seed, commit, machine, time, data.
+
+    seconds: wall time. cpu_seconds: of all threads of this process. code: the `commit()` of the
+    moment the run began; files may change while it runs.
+    """
+    card: dict[str, object] = {
         "profile": profile,
         "protocol": protocol,
         "seed": seed,
         "data": data,
         "data_hash": data_hash,
-        "commit": commit(),
+        "commit": code or commit(),
         "hardware": hardware(device),
         "device": device,
         "libraries": libraries(),
         "seconds": round(seconds, 2),
+        "threads": torch.get_num_threads(),
     }
+    return card if cpu_seconds is None else card | {"cpu_seconds": round(cpu_seconds, 2)}

@@ -1,19 +1,20 @@
-"""Result files: one JSON per experiment, profile, data and seed, written atomically."""
+"""Result files: where they lie, and reading them so that what comes back can be relied on."""
 
 import json
 import math
-import os
 import tempfile
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from csbsr.evaluation import CENTRELINE_THRESHOLDS, Evaluation
-from csbsr.metrics import bootstrap_mean, bootstrap_summary, summarise
+from csbsr.files import write_json
+from csbsr.protocol import REPRODUCTION
 
-SCHEMA = 1
+__all__ = ["KEYS", "SCHEMA", "ResultFile", "find_results", "read_result", "write_json"]
+
+SCHEMA = 2
 KEYS = (
     "schema",
     "experiment",
@@ -45,34 +46,26 @@ class ResultFile:
         return self.content["seed"]
 
     @property
+    def experiment(self) -> str:
+        """Id of the experiment."""
+        return self.content["experiment"]
+
+    @property
+    def card(self) -> dict:
+        """What was run, with which code, on what machine."""
+        return self.content["run_card"]
+
+    @property
     def fingerprint(self) -> str:
-        """Hash of everything that could change the numbers."""
-        return self.content["run_card"].get("fingerprint", "")
+        """Hash of everything that decides the numbers; empty when the file has none."""
+        return self.card.get("fingerprint", "")
 
 
-def result_path(results: Path, profile: str, data: str, experiment: str, seed: int) -> Path:
-    """Where a result lies: `results/<profile>/<data>/<experiment>-seed<n>.json`."""
-    return results / profile / data / f"{experiment}-seed{seed}.json"
-
-
-def write_json(path: Path, content: object) -> None:
-    """Write JSON so that a reader sees the old file or the whole new one, never a part.
-
-    Raises OSError when the disk is full or the folder cannot be written; nothing is left behind.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(content, indent=None, separators=(",", ":"), allow_nan=False)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(name, 0o644)
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+def result_path(
+    results: Path, profile: str, data: str, protocol: str, experiment: str, seed: int
+) -> Path:
+    """`results/<profile>/<data>/<protocol>/<experiment>-seed<n>.json`."""
+    return results / profile / data / protocol / f"{experiment}-seed{seed}.json"
 
 
 def require_writable(folder: Path) -> None:
@@ -92,161 +85,247 @@ def require_writable(folder: Path) -> None:
 
 
 def read_result(path: Path) -> ResultFile:
-    """Read one result; ValueError naming the file if it is not one of this schema."""
+    """Read one result; ValueError, one line with the file's name, unless all of it makes sense.
+
+    Types, ranges and lengths are checked, and that the file lies where its content belongs.
+    """
+    content = read_json(path)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ValueError(
-            f"result {path} cannot be read ({error}); delete it and run again"
-        ) from error
-    missing = [key for key in KEYS if key not in content]
-    if missing or content["schema"] != SCHEMA:
-        what = f"lacks {', '.join(missing)}" if missing else f"has schema {content['schema']}"
-        raise ValueError(f"result {path} {what}; delete it and run the experiment again")
+        _check(content)
+        _check_place(content, path)
+    except ValueError as error:
+        raise ValueError(f"result {path} {error}; delete it and run the experiment again") from None
     return ResultFile(path, content)
 
 
-def find_results(
-    results: Path, profile: str, data: str | None = None
-) -> dict[str, list[ResultFile]]:
-    """All results of a profile by experiment id, seeds in order; an absent folder gives none.
+def read_json(path: Path) -> object:
+    """Read strict JSON (no NaN); ValueError naming the file if that cannot be done."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_constant)
+    except (OSError, UnicodeDecodeError, ValueError, RecursionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(
+            f"result {path} cannot be read ({reason}); delete it and run again"
+        ) from error
 
-    Without `data`, the results of real images are preferred to those of synthetic ones.
+
+def _no_constant(name: str) -> float:
+    raise ValueError(f"{name} is no number")
+
+
+def find_results(
+    results: Path,
+    profile: str,
+    data: str | None = None,
+    protocol: str | None = None,
+    problems: list[str] | None = None,
+) -> dict[str, list[ResultFile]]:
+    """Readable results of a profile by experiment id, fresh or not, seeds in order.
+
+    All are of one data set and protocol: those given, or else real images before synthetic ones
+    and the default protocol before others. One line per file that is refused goes to `problems`:
+    a broken file hinders no other. See `csbsr.study.freshness.find_fresh`.
     """
-    folder = results / profile
-    if not folder.is_dir():
-        return {}
-    if data is None:
-        sets = sorted((d.name for d in folder.iterdir() if d.is_dir()), key=_real_first)
-        data = next((d for d in sets if any((folder / d).glob("*.json"))), None)
-        if data is None:
-            return {}
     found: dict[str, list[ResultFile]] = {}
-    for path in sorted((folder / data).glob("*-seed*.json")):
-        result = read_result(path)
-        found.setdefault(result.content["experiment"], []).append(result)
+    paths: Iterable[Path] = ()
+    for folder in folders(results / profile, data, protocol):
+        if paths := sorted(folder.glob("*-seed*.json")):
+            break
+    for path in paths:
+        try:
+            result = read_result(path)
+        except ValueError as error:
+            if problems is not None:
+                problems.append(str(error))
+            continue
+        found.setdefault(result.experiment, []).append(result)
     for seeds in found.values():
         seeds.sort(key=lambda result: result.seed)
     return found
 
 
-def _real_first(name: str) -> tuple[bool, str]:
-    return (name == "synthetic", name)
+def folders(profile: Path, data: str | None, protocol: str | None) -> Iterator[Path]:
+    """The folders of one data set and protocol each, those that are given or preferred first."""
+    for place in [profile / data] if data else sorted(_folders(profile), key=_real_first):
+        yield from [place / protocol] if protocol else sorted(_folders(place), key=_default)
 
 
-def rounded(values: list[float], digits: int = 7) -> list[float]:
-    """Significant digits that a float32 measurement carries; infinities become None."""
-    return [float(f"{v:.{digits}g}") if math.isfinite(v) else None for v in values]
+def _folders(parent: Path) -> Iterator[Path]:
+    return (p for p in parent.iterdir() if p.is_dir()) if parent.is_dir() else iter(())
 
 
-def _mean(values: NDArray[np.float64] | None) -> float | None:
-    if values is None:
-        return None
-    finite = values[np.isfinite(values)]
-    return rounded([float(finite.mean())])[0] if finite.size else None
+def _real_first(folder: Path) -> tuple[bool, str]:
+    return (folder.name == "synthetic", folder.name)
 
 
-def _curve(values: NDArray[np.float64]) -> list[float]:
-    return rounded(values.mean(0).tolist())
+def _default(folder: Path) -> tuple[bool, str]:
+    return (folder.name.split("+")[0] != REPRODUCTION.name, folder.name)
 
 
-def _rows(values: NDArray[np.float64]) -> list[list[float]]:
-    return [rounded(row, 6) for row in values.tolist()]
+# -- what a result file may say ------------------------------------------------------------------
+
+ROWS = ("IoU", "HD95", "HD50")
+"""Values per image and threshold."""
+COLUMNS = ("crack_share", "PSNR", "SSIM", "kernel_PSNR")
+"""Values per image."""
+SHARES = (
+    "IoU",
+    "AIU",
+    "clIoU",
+    "centreline_",
+    "precision",
+    "recall",
+    "f1",
+    "crack_share",
+    "false_alarm",
+)
+CARD: Mapping[str, type | tuple[type, ...]] = {
+    "profile": str,
+    "protocol": str,
+    "seed": int,
+    "data": str,
+    "data_hash": str,
+    "test_hash": str,
+    "natural": (str, type(None)),
+    "natural_hash": (str, type(None)),
+    "fingerprint": str,
+    "commit": dict,
+    "libraries": dict,
+    "hardware": str,
+    "device": str,
+    "seconds": (int, float),
+    "cpu_seconds": (int, float),
+    "threads": int,
+    "precision": str,
+    "compile": bool,
+    "start_weights": str,
+    "model": dict,
+    "overrides": dict,
+    "protocol_changes": dict,
+    "protocol_options": dict,
+    "weights": str,
+    "weights_hash": str,
+    "note": str,
+}
+"""Types of what a run card may hold; nothing of it is required, but without fingerprint a result
+is stale."""
 
 
-def metrics_of(evaluation: Evaluation) -> dict[str, float | None]:
-    """The columns of Tables II-VI, the thresholds chosen, and HD50 beside HD95."""
-    summary = summarise(evaluation.iou, evaluation.hd95, evaluation.thresholds)
-    median = summarise(evaluation.iou, evaluation.hd50, evaluation.thresholds)
-    cracked = evaluation.crack_share > 0
-    on_cracks = evaluation.iou[cracked].mean(0).max() if cracked.any() else math.nan
-    values = {
-        "IoU_max": summary.iou_max,
-        "AIU": summary.aiu,
-        "HD95_min": summary.hd95_min,
-        "AHD95": summary.ahd95,
-        "IoU_max_threshold": summary.iou_max_threshold,
-        "HD95_min_threshold": summary.hd95_min_threshold,
-        "HD50_min": median.hd95_min,
-        "AHD50": median.ahd95,
-        "IoU_max_cracks_only": on_cracks,
-        "clIoU_max": evaluation.centreline.mean(0).max(),
+def _require(good: bool, what: str) -> None:
+    if not good:
+        raise ValueError(what)
+
+
+def bounds(name: str) -> tuple[float, float]:
+    """The range of a metric, curve or column by its name."""
+    name = name.removesuffix("_at_validation_threshold")
+    if name.endswith(("threshold", "thresholds")) or name.startswith(SHARES):
+        return 0.0, 1.0
+    if name == "SSIM":
+        return -1.0, 1.0
+    if name.startswith(("HD", "AHD", "mean_surface_distance")):
+        return 0.0, math.inf
+    return -math.inf, math.inf
+
+
+def _check(content: object) -> None:
+    _require(isinstance(content, dict), "is no table of keys and values")
+    missing = [key for key in KEYS if key not in content]
+    schema = content.get("schema")
+    _require(not missing, f"lacks {', '.join(missing)}")
+    _require(type(schema) is int and schema == SCHEMA, f"has schema {schema!r:.40}, not {SCHEMA}")
+    for key in ("experiment", "profile", "protocol"):
+        value = content[key]
+        _require(isinstance(value, str) and value != "", f"has no {key} but {value!r:.40}")
+    seed = content["seed"]
+    _require(type(seed) is int and 0 <= seed < 2**63, f"has the seed {seed!r:.40}")
+    for key in ("metrics", "curves", "images", "run_card"):
+        _require(isinstance(content[key], dict), f"has a '{key}' that is no table")
+    _check_metrics(content["metrics"])
+    thresholds = _check_curves(content["curves"])
+    _check_images(content["images"], thresholds)
+    _check_card(content)
+
+
+def _check_numbers(values: object, name: str, length: int | None, where: str) -> int:
+    """A list of numbers or nulls in the bounds of `name`, of this length; returns its length."""
+    _require(isinstance(values, list), f"has {where} that is no list")
+    if length is not None:
+        _require(len(values) == length, f"has {where} of length {len(values)}, not {length}")
+    kinds = set(map(type, values)) - {float, int, type(None)}
+    _require(not kinds, f"has {where} with {', '.join(sorted(k.__name__ for k in kinds))} in it")
+    _require(all(type(v) is not int or abs(v) < 2**53 for v in values), f"has {where} out of range")
+    array = np.array([v for v in values if v is not None], np.float64)
+    low, high = bounds(name)
+    if array.size:
+        wrong = array[(array < low) | (array > high)]
+        _require(wrong.size == 0, f"has {where} of {wrong[:1]}, outside [{low:g}, {high:g}]")
+    return len(values)
+
+
+def _check_metrics(metrics: dict) -> None:
+    for name, value in metrics.items():
+        if name != "intervals":
+            _check_numbers([value], name, None, f"a metric {name}")
+    intervals = metrics.get("intervals", {})
+    _require(isinstance(intervals, dict), "has intervals that are no table")
+    for name, pair in intervals.items():
+        _check_numbers(pair, name, 2, f"an interval of {name}")
+        ordered = None in pair or pair[0] <= pair[1]
+        _require(ordered, f"has an interval of {name} whose ends are swapped")
+
+
+def _check_curves(curves: dict) -> int | None:
+    lengths = {
+        name: _check_numbers(curves[name], name, None, f"a curve {name}")
+        for name in ("thresholds", "centreline_thresholds")
+        if name in curves
     }
-    found = {name: rounded([float(value)])[0] for name, value in values.items()}
-    found["PSNR"] = _mean(evaluation.psnr)
-    found["SSIM"] = _mean(evaluation.ssim)
-    found["kernel_PSNR"] = _mean(evaluation.kernel_psnr)
-    return found
+    for name, values in curves.items():
+        axis = "centreline_thresholds" if name.startswith("centreline") else "thresholds"
+        _check_numbers(values, name, lengths.get(axis), f"a curve {name}")
+    return lengths.get("thresholds")
 
 
-def intervals_of(evaluation: Evaluation) -> dict[str, list[float]]:
-    """95 % bootstrap intervals over the test images; the noise of training is not in them."""
-    found = bootstrap_summary(evaluation.iou, evaluation.hd95)
-    names = ("IoU_max", "AIU", "HD95_min", "AHD95")
-    result = {name: rounded([v.low, v.high]) for name, v in zip(names, found)}
-    if evaluation.psnr is not None and np.isfinite(evaluation.psnr).all():
-        mean = bootstrap_mean(evaluation.psnr)
-        result["PSNR"] = rounded([mean.low, mean.high])
-    return result
+def _check_images(images: dict, thresholds: int | None) -> None:
+    names = images.get("names")
+    text = isinstance(names, list) and all(isinstance(name, str) for name in names)
+    _require(text and len(names) > 0, "has no list of image names")
+    _require(len(set(names)) == len(names), "names an image twice")
+    for name, values in images.items():
+        if name == "names" or (values is None and name not in ROWS):
+            continue
+        where = f"'{name}' of the images"
+        _require(isinstance(values, list), f"has {where} that is no list")
+        if name in ROWS:
+            _require(len(values) == len(names), f"has {where} for {len(values)} of {len(names)}")
+            for row in values:
+                thresholds = _check_numbers(row, name, thresholds, where)
+        elif name in COLUMNS:
+            _check_numbers(values, name, len(names), where)
+        else:
+            _require(len(values) == len(names), f"has {where} for {len(values)} of {len(names)}")
 
 
-def content_of(
-    evaluation: Evaluation,
-    *,
-    experiment: str,
-    profile: str,
-    protocol: str,
-    seed: int,
-    run_card: dict[str, object],
-) -> dict[str, object]:
-    """The whole result file; every metric can be computed again from `images`."""
-
-    def column(values: NDArray[np.float64] | None) -> list[float] | None:
-        return None if values is None else rounded(values.tolist())
-
-    metrics: dict[str, object] = dict(metrics_of(evaluation))
-    metrics["intervals"] = intervals_of(evaluation)
-    metrics["paired"] = None  # `pairs.refresh_pairs` fills it
-    precision, recall = evaluation.precision.mean(0), evaluation.recall.mean(0)
-    f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
-    return {
-        "schema": SCHEMA,
-        "experiment": experiment,
-        "profile": profile,
-        "protocol": protocol,
-        "seed": seed,
-        "metrics": metrics,
-        "curves": {
-            "thresholds": rounded(evaluation.thresholds.tolist()),
-            "IoU": _curve(evaluation.iou),
-            "HD95": _curve(evaluation.hd95),
-            "HD50": _curve(evaluation.hd50),
-            "mean_surface_distance": _curve(evaluation.mean_surface_distance),
-            "precision": _curve(evaluation.precision),
-            "recall": _curve(evaluation.recall),
-            "f1": rounded(f1.tolist()),
-            "centreline_thresholds": CENTRELINE_THRESHOLDS.tolist(),
-            "centreline_IoU": _curve(evaluation.centreline),
-        },
-        "images": {
-            "names": evaluation.names,
-            "crack_share": rounded(evaluation.crack_share.tolist()),
-            "IoU": _rows(evaluation.iou),
-            "HD95": _rows(evaluation.hd95),
-            "HD50": _rows(evaluation.hd50),
-            "PSNR": column(evaluation.psnr),
-            "SSIM": column(evaluation.ssim),
-            "kernel_PSNR": column(evaluation.kernel_psnr),
-        },
-        "run_card": run_card,
-    }
+def _check_card(content: dict) -> None:
+    card = content["run_card"]
+    for name, value in card.items():
+        kind = CARD.get(name, object)
+        good = isinstance(value, kind) and (type(value) is not bool or kind in (bool, object))
+        _require(good, f"has a run card whose {name} is {value!r:.40}")
+    for name in ("profile", "protocol", "seed"):
+        same = name not in card or card[name] == content[name]
+        _require(same, f"has another {name} in its run card")
 
 
-def was_measured(folder: Path, data_hash: str) -> bool:
-    """Whether a result in `folder` comes from exactly these files, which were good then."""
-    for path in sorted(folder.glob("*-seed*.json"))[:1]:
-        try:
-            return read_result(path).content["run_card"].get("data_hash") == data_hash
-        except ValueError:
-            return False
-    return False
+def _check_place(content: dict, path: Path) -> None:
+    """A copy under another name, or in another folder, is not believed."""
+    name = f"{content['experiment']}-seed{content['seed']}.json"
+    _require(path.name == name, f"belongs under the name {name}")
+    folders = [content["profile"], content["run_card"].get("data"), content["protocol"]]
+    for wanted, folder in zip(reversed(folders), _parents(path)):
+        _require(wanted in (None, folder), f"belongs into a folder {wanted}, not {folder}")
+
+
+def _parents(path: Path) -> Iterable[str]:
+    return (parent.name for parent in path.absolute().parents)

@@ -1,9 +1,8 @@
 """Sec. IV-C with numbers: trained models on walls degraded as the training never saw.
 
-Result: one JSON per profile, data and seed, `results/<profile>/<data>/robustness/seed<n>.json`,
-and beside it the masks that Fig. 16 shows, as a one-bit PNG."""
+Result: one JSON per profile, data, protocol and seed, in a folder `robustness` beside the results
+of the experiments, `seed<n>.json`, and with it the masks that Fig. 16 shows, as a one-bit PNG."""
 
-import json
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,17 +16,19 @@ from torch import Tensor, nn
 
 from csbsr.data.synthetic import SyntheticCracks
 from csbsr.degradation import downsample
+from csbsr.files import locked, replacing, write_json
 from csbsr.metrics import THRESHOLDS, evaluate_batch, summarise
 from csbsr.protocol import Protocol
 from csbsr.realistic import STRENGTHS, realistic
+from csbsr.study.digest import code_closure, digest
 from csbsr.study.experiments import experiment
-from csbsr.study.freshness import fingerprint
-from csbsr.study.profiles import Profile, load_profile
-from csbsr.study.provenance import code_closure, digest, run_card
-from csbsr.study.results import rounded, write_json
-from csbsr.study.run import Context, Request, prepare
-from csbsr.study.sources import data_name
-from csbsr.study.steps import Plan, train_experiment
+from csbsr.study.freshness import FoundResults, fingerprint, settings_of
+from csbsr.study.profiles import Profile
+from csbsr.study.recipe import Settings
+from csbsr.study.record import rounded
+from csbsr.study.results import ResultFile, folders, read_json
+from csbsr.study.run import Context, Request, card_of, prepare
+from csbsr.study.steps import trained
 
 SEED = 11
 """Seed of the walls, and of noise and motion on them."""
@@ -136,7 +137,7 @@ def _rounded(value: float) -> float | None:
     return float(f"{value:.7g}") if np.isfinite(value) else None
 
 
-SCHEMA = "robustness-1"
+SCHEMA = "robustness-2"
 MODELS = ("dsrl", "srcnet", "kbpn+pspnet", "cssr-pspnet", "csbsr-pspnet")
 """Experiments compared: two earlier methods, independent, non-blind, and blind joint training."""
 LEADING = "csbsr-pspnet"
@@ -149,38 +150,10 @@ PICTURE = Condition("motion", 2)
 """Condition under which Fig. 16 chooses and shows its walls."""
 
 
-def plan_of(request: Request) -> tuple[Context, Plan]:
-    """The plan by which `csbsr run` trains, so that its finished folders are found again."""
-    context = prepare(request)
-    profile = context.profile
-    runs = request.runs or request.results.parent / "runs"
-    plan = Plan(
-        profile=profile,
-        protocol=context.protocol,
-        seed=request.seed,
-        device=context.device,
-        train=context.train,
-        data_hash=context.data_hash,
-        natural=request.natural,
-        folder=runs / profile.name / data_name(request.data) / f"seed{request.seed}",
-        workers=request.workers,
-        pretrained=profile.pretrained if request.pretrained is None else request.pretrained,
-        precision=request.precision or profile.precision,
-        compile=request.compile,
-        quiet=True,
-    )
-    return context, plan
-
-
 def trained_models(names: Sequence[str], request: Request) -> dict[str, nn.Module]:
     """Trained models by experiment, from their finished folders; trained first if need be."""
-    plan = plan_of(request)[1]
-    return {name: train_experiment(experiment(name), plan) for name in names}
-
-
-def trained_model(name: str, request: Request) -> nn.Module:
-    """The trained model of one experiment."""
-    return trained_models([name], request)[name]
+    plan = prepare(request, names).plan
+    return {name: trained(experiment(name), plan).model for name in names}
 
 
 def measured_walls(profile: Profile) -> Walls:
@@ -189,51 +162,108 @@ def measured_walls(profile: Profile) -> Walls:
     return walls_of(min(max(images.synthetic_test // 2, FEWEST), MOST), images.synthetic_size)
 
 
-def robustness_path(request: Request) -> Path:
-    """Where the result of a request lies (a folder of its own: it is no experiment's result)."""
-    folder = request.results / request.profile / data_name(request.data) / "robustness"
-    return folder / f"seed{request.seed}.json"
+def robustness_path(context: Context) -> Path:
+    """Where the result lies (a folder of its own: it is no experiment's result)."""
+    return context.folder / "robustness" / f"seed{context.plan.seed}.json"
+
+
+KEYS = {"schema": str, "profile": str, "protocol": str, "seed": int, "walls": dict}
+KEYS |= {"models": dict, "run_card": dict}
 
 
 def read_robustness(path: Path) -> dict:
     """Read a robustness result; ValueError naming the file if it is damaged or of another kind."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ValueError(f"result {path} cannot be read ({error}); delete it") from error
+    content = read_json(path)
     if not isinstance(content, dict) or content.get("schema") != SCHEMA:
         raise ValueError(f"result {path} is not of schema {SCHEMA}; delete it and run again")
+    for name, kind in KEYS.items():
+        if type(content.get(name)) is not kind:
+            raise ValueError(f"result {path} has no proper '{name}'; delete it and run again")
+    try:
+        _check_models(content)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"result {path} has no proper numbers ({error}); delete it and run again"
+        ) from error
+    own = (content["profile"], content["protocol"], f"seed{content['seed']}.json")
+    folders = path.absolute().parts
+    if own != (folders[-5], folders[-3], folders[-1]):
+        raise ValueError(f"result {path} belongs to {'/'.join(own)}; delete it and run again")
     return content
 
 
-def find_robustness(results: Path, profiles: Sequence[str], data: str | None = None) -> list[Path]:
-    """Results of the first of these profiles that has any, seeds in order; real data first."""
+def _check_models(content: dict) -> None:
+    walls = content["walls"]
+    _numbers(walls["crack_share"], len(walls["names"]), 1.0)
+    for name in MODELS:
+        model = content["models"][name]
+        _numbers([model["thresholds"][key] for key in ("IoU", "HD95")], 2, 1.0)
+        places = [(row["kind"], row["strength"]) for row in model["conditions"]]
+        if places != list(CONDITIONS):
+            raise ValueError(f"the conditions of {name} are others")
+        for row in model["conditions"]:
+            _numbers([row[key] for key in ("IoU", "IoU_max", "AIU")], 3, 1.0)
+            _numbers([row[key] for key in ("HD95", "HD95_min", "AHD95")], 3, np.inf)
+            _numbers(row["images_IoU"], len(walls["names"]), 1.0)
+
+
+def _numbers(values: list, length: int, most: float) -> None:
+    for value in values:
+        if value is not None and (type(value) not in (int, float) or not 0 <= value <= most):
+            raise ValueError(f"{value!r:.40} is not in 0..{most:g}")
+    if len(values) != length:
+        raise ValueError(f"{len(values)} values instead of {length}")
+
+
+def find_fresh_robustness(
+    results: Path, profiles: Sequence[str], data: str | None = None, protocol: str | None = None
+) -> FoundResults:
+    """Robustness in the first of these profiles that has a fresh one, by the name "robustness".
+
+    Seeds in order; all are of one data set and protocol, as `find_fresh` chooses them.
+    """
+    stale: list[ResultFile] = []
+    problems: list[str] = []
     for profile in profiles:
-        found = sorted((results / profile).glob(f"{data or '*'}/robustness/seed*.json"))
-        found.sort(key=lambda p: (p.parts[-3] == "synthetic", p.parts[-3], len(p.name)))
-        if found:
-            return [p for p in found if p.parent == found[0].parent]
-    return []
+        for folder in folders(results / profile, data, protocol):
+            fresh = []
+            paths = (folder / "robustness").glob("seed*.json")
+            for path in sorted(paths, key=lambda p: (len(p.name), p.name)):
+                try:
+                    result = ResultFile(path, read_robustness(path))
+                except ValueError as error:
+                    problems.append(str(error))
+                    continue
+                (stale if is_robustness_stale(result.content) else fresh).append(result)
+            if fresh:
+                found = {"robustness": stale} if stale else {}
+                return FoundResults({"robustness": fresh}, found, tuple(problems))
+    return FoundResults({}, {"robustness": stale} if stale else {}, tuple(problems))
 
 
-def robustness_key(profile: Profile, protocol: Protocol, seed: int, data_hash: str) -> str:
+def robustness_key(settings: Settings) -> str:
     """Hash of all that decides the numbers: the models, the walls, the degradations, the code."""
-    models = [fingerprint(experiment(n), profile, protocol, seed, data_hash) for n in MODELS]
-    code = code_closure(["csbsr.study.robustness"])
+    models = [fingerprint(experiment(name), settings) for name in MODELS]
+    roots = ["csbsr.realistic", "csbsr.metrics", "csbsr.degradation", "csbsr.data.synthetic"]
     rule = [SCHEMA, MODELS, CONDITIONS, PICTURE, FEWEST, MOST, SEED]
-    return digest([rule, models, dict(STRENGTHS), code])
+    images = settings.profile.images
+    rule += [images.synthetic_test, images.synthetic_size]
+    return digest(
+        [_plain(rule), models, dict(STRENGTHS), code_closure(roots, ["csbsr.study.robustness"])]
+    )
+
+
+def _plain(rule: Sequence[object]) -> list[object]:
+    return [_plain(item) if isinstance(item, tuple) else item for item in rule]
 
 
 def is_robustness_stale(content: dict) -> bool:
     """Whether today's code, profile or experiments would give a result other numbers."""
-    card = content["run_card"]
     try:
-        profile = load_profile(content["profile"])
-        protocol = profile.protocol(card["protocol"])
-        key = robustness_key(profile, protocol, content["seed"], card["data_hash"])
-    except (KeyError, ValueError):
+        key = robustness_key(settings_of(ResultFile(Path(), content)))
+    except (KeyError, TypeError, ValueError):
         return True
-    return key != card.get("fingerprint")
+    return key != content["run_card"].get("fingerprint")
 
 
 def chosen_walls(content: dict) -> list[int]:
@@ -249,47 +279,50 @@ def run_robustness(request: Request, say: Callable[[str], None] = lambda line: N
 
     Models come from the finished folders of their experiments; those not yet trained are trained.
     """
-    context, plan = plan_of(request)
-    path = robustness_path(request)
-    key = robustness_key(context.profile, context.protocol, request.seed, context.data_hash)
-    if path.exists() and path.with_suffix(".png").exists():
-        try:
-            if read_robustness(path)["run_card"]["fingerprint"] == key:
-                return path
-        except ValueError as error:
-            say(f"{error}; running again")
-    started = time.perf_counter()
-    walls = measured_walls(context.profile)
-    lr = {c: lr_images(walls, c, context.protocol) for c in CONDITIONS}
+    context = prepare(request, MODELS)
+    path, key = robustness_path(context), robustness_key(context.plan)
+    if _is_there(path, key, say):
+        return path
+    with locked(path.with_name(f".{path.name}.lock"), "robustness"):
+        if not _is_there(path, key, lambda line: None):
+            _measure(path, key, context, say)
+    return path
+
+
+def _is_there(path: Path, key: str, say: Callable[[str], None]) -> bool:
+    if not (path.exists() and path.with_suffix(".png").exists()):
+        return False
+    try:
+        return read_robustness(path)["run_card"].get("fingerprint") == key
+    except ValueError as error:
+        say(f"{error}; running again")
+        return False
+
+
+def _measure(path: Path, key: str, context: Context, say: Callable[[str], None]) -> None:
+    plan, wall, cpu = context.plan, time.perf_counter(), time.process_time()
+    walls = measured_walls(plan.profile)
+    lr = {c: lr_images(walls, c, plan.protocol) for c in CONDITIONS}
     models, strips = {}, {}
     for name in MODELS:
         keep = CONDITIONS if name == LEADING else (PICTURE,) if name in PICTURED else ()
-        model = train_experiment(experiment(name), plan).to(context.device)
-        scores = score(model, lr, walls.masks, context.protocol, context.device, keep)
+        model = trained(experiment(name), plan).model.to(plan.device)
+        scores = score(model, lr, walls.masks, plan.protocol, plan.device, keep)
         models[name], strips[name] = scores.content, scores.masks
-        say(f"robustness  {name}  {time.perf_counter() - started:.0f} s")
-    card = run_card(
-        profile=request.profile,
-        protocol=context.protocol.name,
-        seed=request.seed,
-        data=data_name(request.data),
-        data_hash=context.data_hash,
-        seconds=time.perf_counter() - started,
-        device=str(context.device),
-    )
+        say(f"robustness  {name}  {time.perf_counter() - wall:.0f} s")
+    spent = time.perf_counter() - wall, time.process_time() - cpu
     shares = rounded(walls.masks.mean((1, 2)).tolist())
     content = {
         "schema": SCHEMA,
-        "profile": request.profile,
-        "seed": request.seed,
+        "profile": plan.profile.name,
+        "protocol": plan.protocol.name,
+        "seed": plan.seed,
         "walls": {"names": walls.names, "seed": SEED, "crack_share": shares},
         "models": models,
-        "run_card": card | {"fingerprint": key, "note": context.profile.note},
+        "run_card": card_of(context, key, *spent, natural=True),
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
     _save_masks(path.with_suffix(".png"), strips, chosen_walls(content))
     write_json(path, content)
-    return path
 
 
 def _save_masks(
@@ -301,4 +334,5 @@ def _save_masks(
         compared = [masks[name][PICTURE][i] for name in PICTURED]
         every = [masks[LEADING][c][i] for c in CONDITIONS]
         rows.append(np.concatenate([*compared, *every], axis=1))
-    Image.fromarray(np.concatenate(rows)).convert("1").save(path, optimize=True)
+    with replacing(path) as temporary:
+        Image.fromarray(np.concatenate(rows)).convert("1").save(temporary, optimize=True)

@@ -3,31 +3,27 @@
 import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from csbsr.evaluation import evaluate
+from csbsr.files import locked, write_json
 from csbsr.protocol import REPRODUCTION, Protocol
 from csbsr.study.experiments import Experiment, experiment, with_ancestors
-from csbsr.study.freshness import fingerprint, is_stale, steps_digest
-from csbsr.study.pairs import refresh_pairs
+from csbsr.study.freshness import difference, find_fresh, fingerprint, uses_natural
 from csbsr.study.panels import save_panels
 from csbsr.study.profiles import Profile, load_profile
-from csbsr.study.provenance import repository_root, run_card
-from csbsr.study.results import (
-    content_of,
-    read_result,
-    require_writable,
-    result_path,
-    was_measured,
-    write_json,
-)
-from csbsr.study.sources import Source, check, data_name, hash_of, open_data
+from csbsr.study.provenance import commit, repository_root, run_card
+from csbsr.study.recipe import EMBEDDED, options
+from csbsr.study.record import measurements, threshold_of
+from csbsr.study.results import SCHEMA, ResultFile, read_result, require_writable
+from csbsr.study.sources import Source, check, data_name, hash_of, natural_hash, open_data
 from csbsr.study.steps import Plan, trained
 from csbsr.study.trained import keep_model
-from csbsr.training.distributed import ranks
+from csbsr.training.distributed import from_first, ranks
 
 Say = Callable[[str], None]
 
@@ -59,12 +55,23 @@ class Context:
     """A checked request: everything opened, nothing written yet."""
 
     request: Request
-    profile: Profile
-    protocol: Protocol
-    train: Source
+    plan: Plan
+    validation: Source
     test: Source
-    data_hash: str
-    device: torch.device
+    folder: Path
+    """Where results of this profile, data set and protocol lie."""
+    code: dict[str, object]
+    """Commit of the moment the run began."""
+
+    @property
+    def profile(self) -> Profile:
+        """How much is run."""
+        return self.plan.profile
+
+    @property
+    def protocol(self) -> Protocol:
+        """The protocol with the profile's changes."""
+        return self.plan.protocol
 
 
 def pick_device(name: str) -> torch.device:
@@ -82,109 +89,176 @@ def pick_device(name: str) -> torch.device:
     return device
 
 
-def prepare(request: Request) -> Context:
-    """Check everything a run needs before anything is written; ValueError says what to mend."""
+def prepare(request: Request, names: Sequence[str] = (), quiet: bool = True) -> Context:
+    """Check everything a run needs before anything is written; ValueError says what to mend.
+
+    names: the experiments to be run, parents included.
+    """
     profile = load_profile(request.profile)
     protocol = profile.protocol(request.protocol)
+    if not 0 <= request.seed < 2**32:
+        raise ValueError(f"seed {request.seed} must lie between 0 and {2**32 - 1}")
     device = pick_device(request.device)
     require_writable(request.results)
-    train, test = open_data(request.data, profile, protocol)
-    data_hash = hash_of([train, test])
-    folder = request.results / profile.name / data_name(request.data)
-    if not was_measured(folder, data_hash):
-        check(train)
-        check(test)
-    return Context(request, profile, protocol, train, test, data_hash, device)
-
-
-def run_experiment(row: Experiment, context: Context, say: Say, quiet: bool) -> Path:
-    """Train and evaluate one experiment unless its result is there and fresh; returns its file."""
-    request, profile, protocol = context.request, context.profile, context.protocol
-    name = data_name(request.data)
-    path = result_path(request.results, profile.name, name, row.id, request.seed)
-    key = fingerprint(row, profile, protocol, request.seed, context.data_hash)
-    if path.exists():
-        try:
-            known = read_result(path)
-            if known.fingerprint == key and not is_stale(known):
-                return path
-        except ValueError as error:
-            say(f"{error}; running again")
-    started = time.perf_counter()
+    data = data_name(request.data)
+    train, validation, test = open_data(request.data, profile, protocol)
     runs = request.runs or request.results.parent / "runs"
     plan = Plan(
         profile=profile,
         protocol=protocol,
         seed=request.seed,
-        device=context.device,
-        train=context.train,
-        data_hash=context.data_hash,
-        natural=request.natural,
-        folder=runs / profile.name / name / f"seed{request.seed}",
-        workers=request.workers,
+        data=data,
+        data_hash=hash_of([train, validation, test]),
+        natural_hash=EMBEDDED,
         pretrained=profile.pretrained if request.pretrained is None else request.pretrained,
         precision=request.precision or profile.precision,
         compile=request.compile,
-        tensorboard=request.tensorboard,
+        device=device,
+        train=train,
+        natural=None,
+        folder=runs / profile.name / data / f"seed{request.seed}",
+        workers=request.workers,
         quiet=quiet,
+        tensorboard=request.tensorboard,
     )
-    model, folder = trained(row, plan)
-    evaluation = evaluate(
-        model, context.test, protocol, kernel_seed=profile.kernel_seed, device=context.device
-    )
-    card = run_card(
-        profile=profile.name,
-        protocol=protocol.name,
-        seed=request.seed,
-        data=name,
-        data_hash=context.data_hash,
-        seconds=time.perf_counter() - started,
-        device=str(context.device),
-    )
-    content = content_of(
-        evaluation,
-        experiment=row.id,
-        profile=profile.name,
-        protocol=protocol.name,
-        seed=request.seed,
-        run_card=card
-        | {
-            "natural": Path(request.natural).resolve().name if request.natural else "synthetic",
-            "fingerprint": key,
-            "steps": steps_digest(row, profile, protocol),
-            "note": profile.note,
-            "protocol_changes": profile.protocol_changes,
-        },
-    )
-    if not ranks().writes:
+    natural = any(uses_natural(experiment(name), plan) for name in names)
+    if natural and request.natural:
+        plan = replace(plan, natural=request.natural, natural_hash=natural_hash(request.natural))
+    folder = request.results / profile.name / data / protocol.name
+    found = find_fresh(request.results, profile.name, data, protocol.name).fresh
+    known = [result for runs in found.values() for result in runs]
+    if all(result.card["data_hash"] != plan.data_hash for result in known):
+        check(train, validation, test)
+    _refuse_mixture(plan, known, folder, natural)
+    return Context(request, plan, validation, test, folder, commit())
+
+
+def _refuse_mixture(plan: Plan, known: Sequence[ResultFile], folder: Path, natural: bool) -> None:
+    """Results of other images or options, made by today's code, are neither mixed nor replaced.
+
+    Smoke runs on embedded images are no results: they are computed again.
+    """
+    card = {"data_hash": plan.data_hash}
+    if plan.profile.is_result:
+        card |= {"overrides": overrides(plan)}
+        card |= {"natural_hash": plan.natural_hash} if natural else {}
+    kept = plan.data != EMBEDDED or plan.profile.is_result
+    if kept and (found := difference(card, known)):
+        other, what = found
+        raise ValueError(
+            f"{folder} holds results of other {what} ({other.path.name}), and results of both "
+            "may not be mixed; give the same ones, another --results, or delete those"
+        )
+
+
+def overrides(plan: Plan) -> dict[str, object]:
+    """What a run was asked to do otherwise than its profile says."""
+    usual = {
+        "precision": plan.profile.precision,
+        "pretrained": plan.profile.pretrained,
+        "compile": False,
+    }
+    return {name: value for name, v in usual.items() if (value := getattr(plan, name)) != v}
+
+
+def known_path(path: Path, key: str, say: Say) -> bool:
+    """Whether a result is there and fresh; one that is damaged is named and computed again."""
+    if not path.exists():
+        return False
+    try:
+        return read_result(path).fingerprint == key
+    except ValueError as error:
+        say(f"{error}; running again")
+        return False
+
+
+def run_experiment(row: Experiment, context: Context, say: Say) -> Path:
+    """Train and evaluate one experiment unless its result is there and fresh; returns its file.
+
+    Two processes asked for the same result: the second waits, and finds it.
+    """
+    plan, place = context.plan, ranks()
+    path = context.folder / f"{row.id}-seed{plan.seed}.json"
+    key = fingerprint(row, plan)
+    if from_first(place.writes and known_path(path, key, say), place):
         return path
-    if folder is not None:
-        content["run_card"]["model"] = keep_model(folder, model, row, profile, protocol, content)
-    save_panels(path.with_suffix(".jpg"), model, profile, protocol, context.device)
-    write_json(path, content)
+    lock = locked(path.with_name(f".{path.name}.lock"), row.id, plan.quiet)
+    with lock if place.writes else nullcontext():
+        if from_first(place.writes and known_path(path, key, lambda line: None), place):
+            return path
+        wall, cpu = time.perf_counter(), time.process_time()
+        model, steps, _ = trained(row, plan)
+        how = plan.profile, plan.protocol, plan.device
+        threshold = threshold_of(model, context.validation, *how)
+        measured = measurements(model, context.test, *how, validation_threshold=threshold)
+        if place.writes:
+            spent = time.perf_counter() - wall, time.process_time() - cpu
+            card = card_of(context, key, *spent, natural=uses_natural(row, plan))
+            content: dict[str, Any] = {
+                "schema": SCHEMA,
+                "experiment": row.id,
+                "profile": plan.profile.name,
+                "protocol": plan.protocol.name,
+                "seed": plan.seed,
+                **measured,
+                "run_card": card,
+            }
+            if steps is not None:
+                card["model"] = keep_model(steps, model, row, plan.profile, plan.protocol, content)
+            picture = path.with_suffix(".jpg")
+            save_panels(picture, model, plan.profile, plan.protocol, plan.device)
+            write_json(path, content)
     return path
+
+
+def card_of(
+    context: Context, key: str, seconds: float, cpu_seconds: float, natural: bool
+) -> dict[str, object]:
+    """The run card of a result with this fingerprint."""
+    plan = context.plan
+    card = run_card(
+        profile=plan.profile.name,
+        protocol=plan.protocol.name,
+        seed=plan.seed,
+        data=plan.data,
+        data_hash=plan.data_hash,
+        seconds=seconds,
+        device=str(plan.device),
+        cpu_seconds=cpu_seconds,
+        code=context.code,
+    )
+    named = Path(plan.natural).resolve().name if plan.natural else EMBEDDED
+    return card | {
+        "natural": named if natural else None,
+        "natural_hash": plan.natural_hash if natural else None,
+        "precision": plan.precision,
+        "start_weights": "ImageNet" if plan.pretrained else "random",
+        "compile": plan.compile,
+        "overrides": overrides(plan),
+        "protocol_options": options(plan.protocol),
+        "protocol_changes": plan.profile.protocol_changes,
+        "fingerprint": key,
+        "note": plan.profile.note,
+    }
 
 
 def run_experiments(
     names: Sequence[str], request: Request, *, say: Say = lambda line: None, quiet: bool = False
 ) -> list[Path]:
     """Run several experiments, parents first; those with a fresh result are passed over."""
-    context = prepare(request)
     ordered = with_ancestors(list(names))
+    context = prepare(request, ordered, quiet)
     paths = []
     started = time.perf_counter()
     for number, name in enumerate(ordered, start=1):
         row = experiment(name)
-        paths.append(run_experiment(row, context, say, quiet))
+        paths.append(run_experiment(row, context, say))
         spent = time.perf_counter() - started
         left = spent / number * (len(ordered) - number)
         say(f"experiment {number}/{len(ordered)}  {row.id}  {spent:.0f} s, about {left:.0f} s left")
-    if ranks().writes:
-        data = data_name(request.data)
-        refresh_pairs(request.results, request.profile, data, request.seed, is_stale)
     return paths
 
 
 def default_data() -> str:
     """`CSBSR_DATA`, or the embedded synthetic cracks."""
-    return os.environ.get("CSBSR_DATA") or "synthetic"
+    return os.environ.get("CSBSR_DATA") or EMBEDDED

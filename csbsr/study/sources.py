@@ -4,44 +4,65 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from csbsr.data.cracks import CrackFolder
+from csbsr.data.natural import NaturalImages
+from csbsr.data.split import Chosen, split_validation
 from csbsr.data.synthetic import SyntheticCracks
 from csbsr.protocol import Protocol
+from csbsr.study.digest import digest
 from csbsr.study.profiles import Profile
-from csbsr.study.provenance import digest
+from csbsr.study.recipe import EMBEDDED
 
-Source = CrackFolder | SyntheticCracks
+Source = CrackFolder | SyntheticCracks | Chosen
 
 
 def data_name(data: str) -> str:
-    """Short name of a data set: `synthetic`, or the folder's own name."""
-    return "synthetic" if data == "synthetic" else Path(data).resolve().name
+    """Short name of a data set: `synthetic`, or the folder's own name.
+
+    ValueError for a folder that goes by the name of the embedded images.
+    """
+    if data == EMBEDDED:
+        return EMBEDDED
+    name = Path(data).resolve().name
+    if name in (EMBEDDED, ""):
+        raise ValueError(f"data folder {data} has the name '{name}', which is taken; rename it")
+    return name
 
 
-def open_data(data: str, profile: Profile, protocol: Protocol) -> tuple[Source, Source]:
-    """Training and test images of a profile, not read yet; ValueError for a folder that is none."""
+def natural_hash(natural: str | None) -> str:
+    """Hash over the contents of all natural images; ValueError for a folder without any."""
+    return digest(NaturalImages(natural).fingerprint()) if natural else EMBEDDED
+
+
+def open_data(data: str, profile: Profile, protocol: Protocol) -> tuple[Source, Source, Source]:
+    """Training, validation and test images of a profile, not read yet.
+
+    Validation images are held out of the training split (`csbsr.data.split`). ValueError for a
+    folder that is no data set.
+    """
     images = profile.images
-    train: Source
-    if data == "synthetic":
+    train: CrackFolder | SyntheticCracks
+    if data == EMBEDDED:
         train = SyntheticCracks(images.synthetic_train, images.synthetic_size, split="train")
     else:
         crop = images.crop or protocol.crop
         train = CrackFolder(data, "train", min_size=crop, count=images.train_limit or None)
-    return train, open_test(data, profile, 0)
+    return *split_validation(train), open_test(data, profile, 0)
 
 
 def open_test(data: str, profile: Profile, limit: int) -> Source:
     """Test images alone, at most `limit` of them (0: all), not read yet."""
     images = profile.images
-    if data == "synthetic":
+    if data == EMBEDDED:
         count = min(limit or images.synthetic_test, images.synthetic_test)
         return SyntheticCracks(count, images.synthetic_size, split="test")
     return CrackFolder(data, "test", min_size=16, count=limit or images.test_limit or None)
 
 
-def check(source: Source) -> None:
-    """Read every image and mask of a folder once; ValueError names what is wrong with which."""
-    if isinstance(source, CrackFolder):
-        source.check()
+def check(*sources: Source) -> None:
+    """Read every image and mask of the folders once; ValueError names what is wrong with which."""
+    for folder in dict.fromkeys(s.source if isinstance(s, Chosen) else s for s in sources):
+        if isinstance(folder, CrackFolder):
+            folder.check()
 
 
 def hash_of(sources: Sequence[Source]) -> str:

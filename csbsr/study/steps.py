@@ -16,18 +16,20 @@ from torch import nn
 from csbsr.data.natural import open_natural
 from csbsr.data.stream import CrackSource, CrackStream, NaturalStream
 from csbsr.degradation import constant_kernel
-from csbsr.networks.architecture import build_model, build_segmentation, join, with_weights
+from csbsr.model_file import with_weights
+from csbsr.networks.architecture import (
+    Architecture,
+    build_model,
+    build_segmentation,
+    join,
+)
 from csbsr.networks.joint import Joint
 from csbsr.protocol import Protocol
+from csbsr.study.digest import digest
 from csbsr.study.experiments import Experiment, experiment
-from csbsr.study.models import (
-    SEGMENTATION_MODULES,
-    SR_MODULES,
-    architecture_of,
-    training_modules_of,
-)
+from csbsr.study.models import architecture_of
 from csbsr.study.profiles import Profile, Schedule
-from csbsr.study.provenance import code_closure, digest
+from csbsr.study.recipe import EMBEDDED, Settings, recipe
 from csbsr.training.config import StageConfig
 from csbsr.training.distributed import ranks
 from csbsr.training.trainer import train
@@ -172,29 +174,22 @@ def cost(profile: Profile, row: Experiment, protocol: Protocol) -> str:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """All that the trainings of one seed have in common."""
+class Plan(Settings):
+    """The settings of a run, and what decides no number: where, on what and how fast."""
 
-    profile: Profile
-    protocol: Protocol
-    seed: int
     device: torch.device
     train: CrackSource
-    data_hash: str
     natural: str | None
+    """Folder of natural images; None: synthetic textures."""
     folder: Path
     """Checkpoints and logs; a folder per step, named by a hash of all that decides its weights."""
     workers: int
-    pretrained: bool
-    precision: str
-    compile: bool
     quiet: bool
     tensorboard: bool = False
 
     def adapted(self, step: TrainingStep) -> TrainingStep:
         """A step with the precision and compilation that this run asked for."""
-        config = replace(step.config, precision=self.precision, compile=self.compile)
-        return replace(step, config=config)
+        return replace(step, config=self.arithmetic(step.config))
 
 
 def _seeded(seed: int, make: Callable[[], nn.Module]) -> nn.Module:
@@ -229,7 +224,7 @@ def _stream(step: TrainingStep, plan: Plan) -> CrackStream | NaturalStream:
     options = {"rank": place.rank, "world": place.world, "step": step.name}
     if step.natural:
         size = config.crop or plan.profile.images.synthetic_size
-        source = open_natural(plan.natural or "synthetic", SYNTHETIC_NATURAL, size)
+        source = open_natural(plan.natural or EMBEDDED, SYNTHETIC_NATURAL, size)
         return NaturalStream(source, config.crop, config.batch, plan.seed, plan.protocol, **options)
     return CrackStream(plan.train, config.crop, config.batch, plan.seed, plan.protocol, **options)
 
@@ -240,19 +235,14 @@ def trained_sr(row: Experiment, plan: Plan) -> tuple[nn.Module | None, str]:
     if architecture.sr is None:
         return None, ""
     sr = _seeded(plan.seed, architecture.sr.build)
-    alone = join(replace(architecture, blur_skip=None), sr, nn.Identity())
+    restoring = replace(architecture, segmentation=None, blur_skip=None)
+    alone = join(restoring, sr, nn.Identity())
     _give_constant(alone, plan)
     name = row.sr if row.kernel == "estimate" else f"{row.sr}-{row.kernel}"
     key = ""
     for step in sr_steps(row, plan.profile, plan.protocol):
         step = plan.adapted(step)
-        code = code_closure([*SR_MODULES[row.sr], "csbsr.training.trainer"])
-        textures = plan.natural and str(Path(plan.natural).resolve())
-        source = textures if step.natural else plan.data_hash
-        key = digest(
-            [key, step.name, digest(step.config), row.kernel, digest(plan.protocol), source,
-             plan.seed, code]
-        )  # fmt: skip
+        key = digest([key, recipe(restoring, [step], plan)])
         _train(alone, step, plan, f"{step.name}-{name}", key)
     return sr, key
 
@@ -270,18 +260,19 @@ def started_segmentation(row: Experiment, plan: Plan) -> tuple[nn.Module, str]:
     key = ""
     for step in warm_start(row, plan.profile, plan.protocol):
         step = plan.adapted(step)
-        code = code_closure([*SEGMENTATION_MODULES[row.segmentation], "csbsr.training.trainer"])
-        key = digest([digest(step.config), digest(plan.protocol), plan.data_hash, plan.seed, code])
+        segmenting = Architecture(None, architecture.segmentation, reads="hr")
+        key = digest(recipe(segmenting, [step], plan))
         _train(Joint(None, network), step, plan, f"start-{row.segmentation}", key)
     return network, key
 
 
 class Trained(NamedTuple):
-    """A trained model in eval mode, and the folder of its last step."""
+    """A trained model in eval mode, the folder of its last step, and the key in its name."""
 
     model: nn.Module
     folder: Path | None
     """None where nothing is trained."""
+    key: str = ""
 
 
 def trained(row: Experiment, plan: Plan) -> Trained:
@@ -296,10 +287,9 @@ def trained(row: Experiment, plan: Plan) -> Trained:
         return Trained(build_model(architecture).eval().to(plan.device), None)
     start = ""
     if row.starts_from:
-        parent = trained(experiment(row.starts_from), plan).model
+        parent, _, start = trained(experiment(row.starts_from), plan)
         model = _seeded(plan.seed + 2, lambda: build_model(architecture))
         model.load_state_dict(parent.state_dict(), strict=False)
-        start = row.starts_from
     elif row.sr == "dsrl":
         model = _seeded(plan.seed, lambda: build_model(architecture, plan.pretrained))
     else:
@@ -307,19 +297,16 @@ def trained(row: Experiment, plan: Plan) -> Trained:
         segmentation, segmentation_key = started_segmentation(row, plan)
         model, start = join(architecture, sr, segmentation), sr_key + segmentation_key
         _give_constant(model, plan)
-    code = code_closure(training_modules_of(row))
     steps = (last_step(row, profile, protocol),)
     if row.sr == "dsrl":
         steps = (*warm_start(row, profile, protocol), *steps)
     for step in steps:
         step = plan.adapted(step)
-        start = digest(
-            [start, digest(row), digest(step.config), digest(protocol), plan.data_hash, code]
-        )
+        start = digest([start, recipe(architecture, [step], plan)])
         name = row.id if step.name != "warm_start" else f"start-{row.id}"
         folder = _train(model, step, plan, name, start)
     weights = {name: value.cpu() for name, value in model.state_dict().items()}
-    return Trained(with_weights(architecture, weights).to(plan.device), folder)
+    return Trained(with_weights(architecture, weights).to(plan.device), folder, start)
 
 
 def log_of(row: Experiment, plan_folder: Path) -> Path | None:

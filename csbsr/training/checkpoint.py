@@ -57,7 +57,7 @@ def save(folder: Path, checkpoint: Checkpoint) -> Path:
     half-written left.
     """
     path = path_of(folder, checkpoint.iteration)
-    temporary = path.with_suffix(".tmp")
+    temporary = path.with_suffix(f".{os.getpid()}.tmp")
     state = {
         "format": FORMAT,
         "fingerprint": fingerprint(checkpoint.config),
@@ -84,6 +84,12 @@ def save(folder: Path, checkpoint: Checkpoint) -> Path:
     return path
 
 
+def sweep(folder: Path) -> None:
+    """Delete what killed processes left half-written; only for the holder of the folder's lock."""
+    for leftover in folder.glob("checkpoint-*.tmp"):
+        leftover.unlink(missing_ok=True)
+
+
 def load(path: Path) -> Checkpoint:
     """Read one checkpoint; ValueError that names the file if it is truncated or not one of ours."""
     try:
@@ -105,8 +111,6 @@ def newest(folder: Path, config: dict) -> tuple[Checkpoint | None, list[str]]:
     Refused files are renamed to `*.refused`, so that they neither count as the newest nor vanish.
     Raises ForeignCheckpoint if all readable ones belong to another configuration.
     """
-    for leftover in folder.glob("checkpoint-*.tmp"):
-        leftover.unlink()
     refused: list[tuple[Path, str]] = []
     foreign = ""
     found = None

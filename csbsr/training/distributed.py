@@ -24,32 +24,46 @@ class Ranks:
 
 
 def ranks() -> Ranks:
-    """Place of this process as `torchrun` told it; a plain process is alone."""
-    read = (
-        int(os.environ.get(k, d)) for k, d in (("RANK", 0), ("WORLD_SIZE", 1), ("LOCAL_RANK", 0))
-    )
-    return Ranks(*read)
+    """Place of this process in the group it has joined (`process_group`); alone outside of one.
+
+    Variables such as WORLD_SIZE, which a cluster or a shell may have left, do not count.
+    """
+    if not dist.is_available() or not dist.is_initialized():
+        return Ranks()
+    return Ranks(dist.get_rank(), dist.get_world_size(), int(os.environ.get("LOCAL_RANK", 0)))
 
 
 @contextmanager
 def process_group(device: str = "cpu") -> Iterator[tuple[Ranks, torch.device]]:
     """Join the group that `torchrun` started (nccl on CUDA, gloo elsewhere); leave it at the end.
 
-    Yields the ranks and the device of this process. Without torchrun nothing is started.
+    Yields the ranks and the device of this process: of several on CUDA each has the GPU of its
+    local rank, whatever number `device` has. Without torchrun nothing is started. ValueError when
+    there are fewer GPUs than processes.
     """
-    place = ranks()
     target = torch.device(device)
-    if target.type == "cuda" and place.world > 1:
-        target = torch.device("cuda", place.local_rank)
-        torch.cuda.set_device(target)
-    started = place.world > 1 and not dist.is_initialized()
+    started = dist.is_torchelastic_launched() and not dist.is_initialized()
     if started:
+        target = _own_device(target)
         dist.init_process_group("nccl" if target.type == "cuda" else "gloo")
     try:
-        yield place, target
+        yield ranks(), target
     finally:
         if started:
             dist.destroy_process_group()
+
+
+def _own_device(device: torch.device) -> torch.device:
+    local = int(os.environ["LOCAL_RANK"])
+    if device.type != "cuda":
+        return device
+    if local >= torch.cuda.device_count():
+        raise ValueError(
+            f"torchrun started process {local + 1} on this machine, which has "
+            f"{torch.cuda.device_count()} GPUs; lower --nproc-per-node"
+        )
+    torch.cuda.set_device(local)
+    return torch.device("cuda", local)
 
 
 def share(items: Sequence, place: Ranks) -> Sequence:

@@ -91,19 +91,21 @@ def memory_errors(stage: StageConfig, size: int, device: torch.device) -> Iterat
 
 @contextmanager
 def arithmetic(stage: StageConfig, device: torch.device) -> Iterator[None]:
-    """Set TF32 and cuDNN's search for the fastest algorithm for one run, and put them back after.
+    """Set TF32 and cuDNN for one run, and put them back after.
 
-    Random draws inside do not disturb the generators of the caller.
+    cuDNN does not search for the fastest algorithm: what it finds depends on the moment, and a
+    run that is resumed must give the numbers of one that was not interrupted. Random draws inside
+    do not disturb the generators of the caller.
     """
     cuda, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
-    before = (cuda.allow_tf32, cudnn.allow_tf32, cudnn.benchmark)
+    before = (cuda.allow_tf32, cudnn.allow_tf32, cudnn.benchmark, cudnn.deterministic)
     cuda.allow_tf32 = cudnn.allow_tf32 = stage.precision != "fp32"
-    cudnn.benchmark = device.type == "cuda"
+    cudnn.benchmark, cudnn.deterministic = False, True
     try:
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             yield
     finally:
-        cuda.allow_tf32, cudnn.allow_tf32, cudnn.benchmark = before
+        cuda.allow_tf32, cudnn.allow_tf32, cudnn.benchmark, cudnn.deterministic = before
 
 
 def seed_iteration(seed: int, iteration: int) -> None:

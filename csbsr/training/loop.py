@@ -19,7 +19,7 @@ from csbsr.training.config import StageConfig
 from csbsr.training.distributed import Ranks, agree, from_first, ranks
 from csbsr.training.guards import Stopped, StopSignals, memory_errors, seed_iteration
 from csbsr.training.log import TrainingLog
-from csbsr.training.objective import Images, Step
+from csbsr.training.objective import Images, Objective
 from csbsr.training.parts import learning_modules, phase_at, set_learning
 from csbsr.training.progress import Reporter
 from csbsr.training.schedules import alpha_at, beta_at, learning_rate
@@ -49,9 +49,10 @@ class Run:
         self.stage, self.protocol, self.seed = stage, protocol, seed
         self.device, self.folder, self.done = device, folder, 0
         self.place: Ranks = ranks()
+        options = protocol.options()
         self.config = {
             "stage": stage.identity(),
-            "protocol": protocol.options(),
+            "protocol": {k: v for k, v in options.items() if k != "name"},
             "seed": seed,
             "data": data,
             "start": _digest(model),
@@ -191,7 +192,7 @@ class Run:
 
     def step(self) -> nn.Module:
         """Forward pass and loss, averaged over the processes; made anew for each phase."""
-        step = Step(self.model, self.stage, self.protocol)
+        step = Objective(self.model, self.stage, self.protocol)
         if self.place.world == 1:
             return step
         ids = [self.device] if self.device.type == "cuda" else None

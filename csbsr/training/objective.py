@@ -6,6 +6,12 @@ import torch
 from torch import Tensor, nn
 
 from csbsr.degradation import degrade
+from csbsr.losses.loss_weights import (
+    combine,
+    crack_oriented_weight,
+    fail_oriented_weight,
+    segmentation_weight,
+)
 from csbsr.losses.segmentation import segmentation_loss, segmentation_loss_map
 from csbsr.losses.super_resolution import (
     dsrl_loss,
@@ -13,12 +19,6 @@ from csbsr.losses.super_resolution import (
     kbpn_loss,
     kernel_loss,
     l1_loss,
-)
-from csbsr.losses.weights import (
-    combine,
-    crack_oriented_weight,
-    fail_oriented_weight,
-    segmentation_weight,
 )
 from csbsr.protocol import Protocol
 from csbsr.training.config import StageConfig
@@ -46,7 +46,7 @@ class Prediction(NamedTuple):
     features: tuple[Tensor, Tensor] | None = None  # DSRL's pair for its feature affinity
 
 
-class Step(nn.Module):
+class Objective(nn.Module):
     """Degradation, networks and losses of one iteration, as one module.
 
     Losses are inside, so that DDP sees which parameters took part. `model` is a

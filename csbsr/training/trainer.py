@@ -8,12 +8,18 @@ from time import perf_counter
 import torch
 from torch import nn
 
+from csbsr.files import locked
 from csbsr.protocol import Protocol
+from csbsr.training import checkpoint
 from csbsr.training.config import StageConfig
+from csbsr.training.distributed import ranks
 from csbsr.training.guards import StopSignals, arithmetic
 from csbsr.training.log import TrainingLog
 from csbsr.training.loop import Run, Stream
 from csbsr.training.progress import Progress, Reporter
+
+LOCK = ".lock"
+"""File in a step's folder that the process holds which trains there."""
 
 
 @dataclass(frozen=True)
@@ -53,9 +59,11 @@ def train(
 
     folder receives the last two checkpoints and the log; if it holds a checkpoint of the same
     configuration the run goes on from there, and on the CPU ends with the same bits as one that
-    was never interrupted. device: where to train (default: where the model is). title: shown in
-    the progress. workers: threads that prepare batches; they do not change the result. data:
-    fingerprint of the images, part of the configuration. tensorboard: write events as well.
+    was never interrupted. A second process with the same folder waits for the first, and then
+    finds the step finished, or goes on where the first was killed. device: where to train
+    (default: where the model is). title: shown in the progress. workers: threads that prepare
+    batches; they do not change the result. data: fingerprint of the images, part of the
+    configuration. tensorboard: write events as well.
 
     Under torchrun (inside `distributed.process_group`) every process calls this with its share of
     the stream. Raises ValueError (configuration; `ForeignCheckpoint` for a folder of another
@@ -65,6 +73,10 @@ def train(
     folder.mkdir(parents=True, exist_ok=True)
     target = torch.device(device) if device is not None else next(model.parameters()).device
     with ExitStack() as stack:
+        if ranks().writes:
+            quiet = progress == "quiet"
+            stack.enter_context(locked(folder / LOCK, title, quiet))
+            checkpoint.sweep(folder)
         stack.enter_context(arithmetic(stage, target))
         stop = stack.enter_context(StopSignals())
         run = Run(model, stage, protocol, seed, target, folder, data)

@@ -14,10 +14,13 @@ from markupsafe import Markup
 from csbsr.study.provenance import PACKAGE
 from csbsr_book.site.display import render
 
+READS = ("csbsr/**/*.py",)
+"""Every module of the method is imported by name, for its docstrings."""
+
 LAYERS: Mapping[str, tuple[str, ...]] = {
-    "ground": ("protocol", "degradation", "realistic", "metrics", "networks"),
+    "ground": ("files", "toml", "protocol", "degradation", "realistic", "metrics", "networks"),
     "data and losses": ("data", "losses"),
-    "training and use": ("training", "evaluation", "inference"),
+    "training and use": ("training", "evaluation", "inference", "model_file", "segment"),
     "study": ("study",),
     "command": ("commands", "cli"),
 }

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 
 from csbsr.study.experiments import experiment
+from csbsr.study.freshness import FoundResults, find_fresh
+from csbsr.study.pairs import pairs_of
 from csbsr.study.results import ResultFile
 from csbsr_book.chapters.curves import (
     CURVES,
@@ -17,14 +19,12 @@ from csbsr_book.chapters.curves import (
 from csbsr_book.chapters.tables import (
     Results,
     pair_table,
-    pairs_of,
     paper_table,
     run_table,
     smoke_table,
 )
 from csbsr_book.paper.printed import NUMERALS, experiments_of
 from csbsr_book.site.chapter import Chapter
-from csbsr_book.site.fresh import FoundResults, find_fresh
 
 
 class Comparison:
@@ -46,7 +46,7 @@ class Comparison:
         rows = experiments_of(self.number)
         real = of(self.real.fresh, rows)
         shown = real or of(self.run, rows)
-        data = shown[0].content["run_card"]["data"]
+        data = shown[0].card["data"]
         authors = find_fresh(self.chapter.results_folder, "authors", data).fresh
         tables = [paper_table(self.number, self.real, authors)]
         if self.chapter.smoke:
@@ -73,9 +73,9 @@ class Comparison:
         """Show the rows of the table, and `more`, against their baselines, seed by seed."""
         names = list(dict.fromkeys([*experiments_of(self.number), *more]))
         found = pairs_of(self.real.fresh, names)
-        used = {r.path: r for runs in found.values() for pair in runs for r in pair}
+        used = of(self.real.fresh, [*found, *(experiment(name).baseline or "" for name in found)])
         label = f"pairs-{NUMERALS[self.number]}"
-        self.chapter.table(pair_table(found), label=label, results=list(used.values()))
+        self.chapter.table(pair_table(found), label=label, results=used)
 
     def curves(self, metric: str, label: str) -> None:
         """Show curves of "IoU" or "HD95" over thresholds."""

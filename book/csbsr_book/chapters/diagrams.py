@@ -17,12 +17,12 @@ from csbsr_book.site.drawing import (
     FEATURES,
     KERNEL,
     LARGE,
+    LOSS_WEIGHTS,
     NORMAL,
     PLAIN,
     SEGMENTATION,
     SHARED,
     SR,
-    WEIGHTS,
     Point,
     arrow,
     block,
@@ -78,7 +78,7 @@ FLOWS = (
     ("data", DATA, 0.25),
     (r"gradient of $\mathcal{L}_S$", SR, 1.2),
     (r"gradient of $\mathcal{L}_C$", SEGMENTATION, 2.85),
-    ("weights", WEIGHTS, 4.5),
+    ("loss weights", LOSS_WEIGHTS, 4.4),
     (r"blur kernel $K^P$", KERNEL, 5.65),
 )
 
@@ -129,9 +129,9 @@ def _serial(axes: Axes, y: float, joint: bool) -> None:
         return
     arrow(axes, ((4.18, y - 0.36), (2.62, y - 0.36)), SEGMENTATION)
     high = top + 0.3
-    arrow(axes, ((6.4, top + 0.19), (6.4, high), (5.62, high)), WEIGHTS)
-    arrow(axes, ((4.18, high), (3.4, high), (3.4, top + 0.2)), WEIGHTS)
-    ellipse(axes, (4.9, high), (1.44, 0.34), r"$w^C,\ w^F,\ \mathcal{L}_C$", WEIGHTS)
+    arrow(axes, ((6.4, top + 0.19), (6.4, high), (5.62, high)), LOSS_WEIGHTS)
+    arrow(axes, ((4.18, high), (3.4, high), (3.4, top + 0.2)), LOSS_WEIGHTS)
+    ellipse(axes, (4.9, high), (1.44, 0.34), r"$w^C,\ w^F,\ \mathcal{L}_C$", LOSS_WEIGHTS)
     low = y - 0.66
     arrow(axes, ((1.95, y - 0.47), (1.95, low), (4.85, low), (4.85, y - 0.48)), KERNEL)
     words(axes, (3.4, low + 0.12), "blur skip", colour=KERNEL.line, size=LARGE)
@@ -206,10 +206,10 @@ def joint_figure() -> Figure:
     words(axes, (5.75, 4.09), "truth", size=LARGE)
     arrow(axes, ((6.0, 3.74), (6.5, 3.74), (6.5, top - 0.17)))
     arrow(axes, ((4.1, y - 0.48), (2.7, y - 0.48)), SEGMENTATION)
-    arrow(axes, ((6.68, top + 0.19), (6.68, high), (5.9, high)), WEIGHTS)
-    arrow(axes, ((4.34, high), (3.35, high), (3.35, top + 0.2)), WEIGHTS)
-    ellipse(axes, (5.12, high), (1.52, 0.36), r"$w^C,\ w^F,\ \mathcal{L}_C$", WEIGHTS)
-    words(axes, (3.43, 4.66), "pixel by pixel", across="left", colour=WEIGHTS.line, size=LARGE)
+    arrow(axes, ((6.68, top + 0.19), (6.68, high), (5.9, high)), LOSS_WEIGHTS)
+    arrow(axes, ((4.34, high), (3.35, high), (3.35, top + 0.2)), LOSS_WEIGHTS)
+    ellipse(axes, (5.12, high), (1.52, 0.36), r"$w^C,\ w^F,\ \mathcal{L}_C$", LOSS_WEIGHTS)
+    words(axes, (3.43, 4.66), "pixel by pixel", across="left", colour=LOSS_WEIGHTS.line, size=LARGE)
     words(axes, (3.35, y - 0.68), "blur $K^S$ is left", colour="#5b6470", size=LARGE)
     picture(axes, (3.35, low), 0.6, seen.kernel, KERNEL)
     words(axes, (3.35, low - 0.44), "estimated kernel $K^P$, 21 × 21", size=LARGE)

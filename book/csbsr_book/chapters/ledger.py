@@ -5,23 +5,22 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 
 from csbsr.protocol import PRINTED, RELEASED
+from csbsr.study.contrasts import WORDS, Verdict, Word
 from csbsr.study.profiles import NAMES, Profile, load_profile
-from csbsr.study.verdicts import WORDS, Verdict
-from csbsr_book.paper.checks import seed_sd
+from csbsr.study.registered import PrimaryOutcome, registration
 from csbsr_book.paper.claims import (
     Claim,
-    Result,
     evaluate_on_paper,
-    evaluate_on_results,
     load_by_eye,
     load_claims,
 )
 from csbsr_book.paper.deviations import load_deviations
 from csbsr_book.paper.inconsistencies import load_inconsistencies
-from csbsr_book.paper.printed import Value, load_parameters, read_toml
+from csbsr_book.paper.printed import Value, load_parameters
 from csbsr_book.site.table import Cell, Column, Content, Line, Number, Table, Words
 
-Results = Mapping[str, Sequence[Result]]
+Verdicts = Mapping[str, Verdict]
+"""Verdicts of our results by claim id, as `verdicts_on_results` gives them."""
 PARTS: Mapping[str, tuple[str, ...]] = {
     "data": ("data-",),
     "comparison": ("t2-",),
@@ -35,6 +34,8 @@ PARTS: Mapping[str, tuple[str, ...]] = {
     "percentile": ("p-",),
 }
 """Parts of the claims page, and how the ids of their claims begin."""
+PRINTED_WORDS: tuple[Word, ...] = ("holds", "does not hold", "undecided")
+"""Printed numbers are exact: none is too small, none has not been run."""
 SEVERITY_TITLES: Mapping[str, str] = {
     "numbers": "Text, marks and numbers",
     "equation": "Equations",
@@ -64,7 +65,7 @@ def compared(claim: Claim) -> str:
     return what or "computed on an example"
 
 
-def claims_tables(claims: Sequence[Claim], results: Results) -> list[Table]:
+def claims_tables(claims: Sequence[Claim], ours: Verdicts) -> list[Table]:
     """One table per statement, a row per claim made of it; ids are anchors.
 
     The caption holds quote, place and how words became numbers; the columns are what is compared,
@@ -76,7 +77,7 @@ def claims_tables(claims: Sequence[Claim], results: Results) -> list[Table]:
             [
                 Cell((compared(claim),), anchor=f"claim-{claim.id}"),
                 verdict_cell(evaluate_on_paper(claim)),
-                verdict_cell(evaluate_on_results(claim, results)),
+                verdict_cell(ours[claim.id]),
             ]
             for claim in family
         ]
@@ -85,23 +86,36 @@ def claims_tables(claims: Sequence[Claim], results: Results) -> list[Table]:
     return tables
 
 
-def claims_summary(results: Results) -> Table:
-    """The verdicts of all claims, counted, and the spread that one run is judged by."""
+def claims_summary(ours: Verdicts) -> Table:
+    """The verdicts of all claims, counted."""
     claims = load_claims()
     paper = Counter(evaluate_on_paper(c).verdict for c in claims)
-    ours = Counter(evaluate_on_results(c, results).verdict for c in claims)
-    rows = [[word, paper[word], ours[word]] for word in WORDS]
+    counted = Counter(ours[c.id].verdict for c in claims)
+    rows = [[word, paper[word], counted[word]] for word in WORDS]
     rows.append(["claims in all", len(claims), len(claims)])
-    known = ", ".join(f"{metric} {value:g}" for metric, value in seed_sd().items())
-    source = read_toml("claims")["seed_sd"]["source"]
+    columns = ["Verdict", "Printed numbers", "Our results"]
+    return Table("Verdicts on the paper's claims", columns, rows)
+
+
+def primary_table(outcomes: Mapping[str, PrimaryOutcome]) -> Table:
+    """What was registered before it was run, from which difference it matters, what came of it."""
+    rows = []
+    for outcome in outcomes.values():
+        asked = outcome.registered
+        limit = Number(asked.smallest, shown=f"{asked.smallest:g} {asked.metric}")
+        rows.append(
+            [
+                Cell((asked.question, Words(asked.id, "place"))),
+                Cell((limit, Words(asked.reason, "place"))),
+                verdict_cell(outcome.verdict),
+            ]
+        )
+    known = ", ".join(f"{n} {found.value:g}" for n, found in registration().smallest.items())
     return Table(
-        "Verdicts on the paper's claims",
-        ["Verdict", "Printed numbers", "Our results"],
+        "Registered before it was run, and what came of it",
+        ["Question", "Matters from", "Verdict"],
         rows,
-        notes=[
-            f"Documented spread of one run over seeds: {known}. Source: {source}. It is a lower "
-            "bound for other settings."
-        ],
+        notes=[f"A difference matters from: {known}."],
     )
 
 
@@ -226,18 +240,17 @@ def protocol_table(names: Sequence[str]) -> Table:
     return Table("Where text and code of the setup differ", columns, rows)
 
 
-def verdicts_by_part(results: Results) -> Table:
+def verdicts_by_part(ours: Verdicts) -> Table:
     """For each part of the paper how many claims hold, by its numbers and by ours."""
-    printed = [word for word in WORDS if word != "not run"]  # nothing printed is that
     rows = []
     for part in PARTS:
         claims = claims_of(part)
         paper = Counter(evaluate_on_paper(claim).verdict for claim in claims)
-        ours = Counter(evaluate_on_results(claim, results).verdict for claim in claims)
-        counts = [*(paper[word] for word in printed), *(ours[word] for word in WORDS)]
+        counted = Counter(ours[claim.id].verdict for claim in claims)
+        counts = [*(paper[word] for word in PRINTED_WORDS), *(counted[word] for word in WORDS)]
         rows.append([part, len(claims), *(count or None for count in counts)])
     columns = [
-        *(Column(word, note="(printed)") for word in printed),
+        *(Column(word, note="(printed)") for word in PRINTED_WORDS),
         *(Column(word, note="(ours)") for word in WORDS),
     ]
     return Table("Verdicts by part of the paper", ["Part", "Claims", *columns], rows)

@@ -18,6 +18,8 @@ from csbsr.networks.blur_skip import BlurSkip
 from csbsr.networks.pspnet import PSPNet
 from csbsr_book.site.table import Column, Content, Table, Words
 
+READS = ("benchmarks/results/*.json",)
+
 LR, HR = 112, 448
 """Sides of the images in pixels that all counts refer to; one image."""
 

@@ -1,10 +1,9 @@
-"""Block diagrams of the super-resolution networks, and how a network is laid out by resolution.
+"""Block diagrams of all networks.
 
-Every row of a diagram is one resolution; data runs from left to right. The same layout serves the
-segmentation networks in `segmentation_figures`."""
+Every row of a diagram is one resolution; data runs from left to right."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
 
 from matplotlib.axes import Axes
@@ -46,20 +45,39 @@ class Node:
 
 
 @dataclass(frozen=True)
-class Layout:
-    """A network: names of its rows, nodes by key, and edges (from, to).
+class Edge:
+    """An arrow between two nodes.
 
-    An edge in one row or one column is straight. Any other leaves to the side and enters from
-    above or below; "a|b" leaves upwards or downwards and enters from the side. "a>b@0.1" touches b
-    (and a, where the edge is vertical) that far from its middle. `faint` edges are thin: skips and
-    concatenations.
+    In one row or one column it is straight. Any other leaves to the side and enters from above or
+    below, or the other way round where it `rises`.
     """
+
+    start: str
+    end: str
+    aside: float = 0.0
+    """Distance in inches from the middle of `end` (and of `start`, where the edge is vertical)."""
+    rises: bool = False
+    faint: bool = False
+    """Thin: skips and concatenations."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A network: names of its rows, nodes by key, and edges between them."""
 
     rows: Sequence[str]
     nodes: Mapping[str, Node]
-    edges: Sequence[str]
-    faint: Sequence[str] = field(default=())
-    left: float = 0.78
+    edges: Sequence[Edge]
+
+
+def chain(*names: str) -> list[Edge]:
+    """Return edges from each node to the next."""
+    return [Edge(a, b) for a, b in pairwise(names)]
+
+
+def faint(*pairs: tuple[str, str]) -> list[Edge]:
+    """Return thin edges."""
+    return [Edge(a, b, faint=True) for a, b in pairs]
 
 
 def draw(layout: Layout, width: float = WIDTH) -> Figure:
@@ -73,9 +91,8 @@ def draw(layout: Layout, width: float = WIDTH) -> Figure:
             Rectangle((0.03, y - PITCH / 2), width - 0.06, PITCH, fc=fill, ec="none", zorder=0)
         )
         words(axes, (0.1, y), name, across="left", colour="#5b6470")
-    for style, edges in ((PLAIN, layout.faint), (DATA, layout.edges)):
-        for edge in edges:
-            _edge(axes, layout, edge, style)
+    for edge in sorted(layout.edges, key=lambda edge: not edge.faint):
+        _edge(axes, layout, edge)
     for node in layout.nodes.values():
         at = (node.x, _height(layout, node.row))
         if node.text in ("+", "×", "−"):
@@ -89,21 +106,19 @@ def _height(layout: Layout, row: float) -> float:
     return PITCH * (len(layout.rows) - row - 0.5) + 0.05
 
 
-def _edge(axes: Axes, layout: Layout, edge: str, look: Look) -> None:
-    names, _, shift = edge.partition("@")
-    turned = "|" in names
-    a, b = (layout.nodes[name] for name in names.split("|" if turned else ">"))
-    aside = float(shift or 0)
-    start = (a.x + aside if abs(a.x - b.x) < 0.02 else a.x, _height(layout, a.row))
-    end = (b.x + aside, _height(layout, b.row))
-    arrow(axes, _route(a, b, start, end, turned), look, width=1.5 if look is DATA else 1.2)
+def _edge(axes: Axes, layout: Layout, edge: Edge) -> None:
+    a, b = layout.nodes[edge.start], layout.nodes[edge.end]
+    start = (a.x + edge.aside if abs(a.x - b.x) < 0.02 else a.x, _height(layout, a.row))
+    end = (b.x + edge.aside, _height(layout, b.row))
+    look, width = (PLAIN, 1.2) if edge.faint else (DATA, 1.5)
+    arrow(axes, _route(a, b, start, end, edge.rises), look, width=width)
 
 
 def _reach(node: Node) -> Point:
     return (0.13, 0.13) if node.text in ("+", "×", "−") else (node.width / 2, node.height / 2)
 
 
-def _route(a: Node, b: Node, start: Point, end: Point, turned: bool) -> tuple[Point, ...]:
+def _route(a: Node, b: Node, start: Point, end: Point, rises: bool) -> tuple[Point, ...]:
     (ax, ay), (bx, by) = start, end
     (aw, ah), (bw, bh) = _reach(a), _reach(b)
     side, rise = (1 if bx > ax else -1), (1 if by > ay else -1)
@@ -111,7 +126,7 @@ def _route(a: Node, b: Node, start: Point, end: Point, turned: bool) -> tuple[Po
         return (ax + side * aw, ay), (bx - side * bw, by)
     if abs(ax - bx) < 0.02:
         return (ax, ay + rise * ah), (bx, by - rise * bh)
-    if turned:
+    if rises:
         return (ax, ay + rise * ah), (ax, by), (bx - side * bw, by)
     return (ax + side * aw, ay), (bx, ay), (bx, by - rise * bh)
 
@@ -123,36 +138,33 @@ def _back_projection(kernel: bool, stages: int = 4) -> Layout:
     if kernel:
         head = Node(1.15, 1, "4 conv\n128", width=0.66)
     nodes = {"features": head}
-    beside = "@-0.13" if kernel else ""
-    edges, faint = ["features>up1" + beside], []
+    beside = -0.13 if kernel else 0.0
+    edges = [Edge("features", "up1", beside)]
     for t in range(1, stages + 1):
         x = first + 2 * pitch * (t - 1)
         nodes[f"up{t}"] = Node(x, 0, f"up {t}", UP, 0.56)
         if t > 1:
-            edges.append(f"down{t - 1}>up{t}{beside}")
-            faint.append(f"up{t - 1}>up{t}")
+            edges += [Edge(f"down{t - 1}", f"up{t}", beside), *faint((f"up{t - 1}", f"up{t}"))]
         if t < stages:
             text = f"down {t}" + ("\nSFT" if kernel else "")
             nodes[f"down{t}"] = Node(x + pitch, 1, text, DOWN, 0.6)
-            edges.append(f"up{t}>down{t}")
+            edges.append(Edge(f"up{t}", f"down{t}"))
             if t > 1:
-                faint.append(f"down{t - 1}>down{t}")
+                edges += faint((f"down{t - 1}", f"down{t}"))
         if kernel:
             nodes[f"k{t}"] = Node(x, 2, f"update\n{t}", OTHER, 0.6)
-            edges.append(f"up{t}>k{t}@0.13")
-            faint.append(f"k{t - 1}>k{t}" if t > 1 else "k0>k1")
+            edges += [Edge(f"up{t}", f"k{t}", 0.13), *faint((f"k{t - 1}", f"k{t}"))]
             if t < stages:
-                faint.append(f"k{t}>down{t}")
+                edges += faint((f"k{t}", f"down{t}"))
     end = first + 2 * pitch * (stages - 1) + pitch
     nodes["out"] = Node(end + 0.02, 0, "conv\n3", OUTPUT, 0.52)
-    edges.append(f"up{stages}>out")
+    edges.append(Edge(f"up{stages}", "out"))
     if kernel:
         nodes["k0"] = Node(1.15, 2, "initial\nkernel", OTHER, 0.66)
         nodes["kp"] = Node(end + 0.02, 2, "$K^P$\n441", OTHER, 0.52)
-        edges.append("features>k0")
-        faint.append(f"k{stages}>kp")
+        edges += [Edge("features", "k0"), *faint((f"k{stages}", "kp"))]
     rows = ("448²\n(HR)", "112²\n(LR)", "kernel\n21²")
-    return Layout(rows[: 3 if kernel else 2], nodes, edges, faint)
+    return Layout(rows[: 3 if kernel else 2], nodes, edges)
 
 
 def dbpn_figure() -> Figure:
@@ -183,11 +195,15 @@ def kbpn_stage_figure() -> Figure:
         "sft": Node(6.8, 1, "SFT\nby $K_t$", OTHER, 0.62),
         "x": Node(4.7, 1.62, "LR image", PLAIN, 0.74, 0.28),
     }
-    edges = (
-        "low|up", "up>head", "head>update", "before>update", "update>after", "after>blur",
-        "head>blur", "blur>minus", "x>minus", "minus>error", "error>plus", "plus>high",
-        "high>down", "down>sft", "after>sft",
-    )  # fmt: skip
+    edges = [
+        Edge("low", "up", rises=True),
+        *chain("up", "head", "update", "after", "blur", "minus", "error", "plus", "high", "down"),
+        *chain("before", "update"),
+        *chain("head", "blur"),
+        *chain("x", "minus"),
+        *chain("down", "sft"),
+        *chain("after", "sft"),
+    ]
     figure = draw(Layout(("448²\n(HR)", "112²\n(LR)", "kernel"), nodes, edges))
     axes = figure.axes[0]
     row = 2.5 * PITCH + 0.05
@@ -208,7 +224,7 @@ def srcnet_figure() -> Figure:
         "up": Node(5.55, 0, "up 8×8\n256", UP, 0.66),
         "out": Node(6.55, 0, "conv\n3", OUTPUT, 0.52),
     }
-    edges = ("image>g1", "g1>dots", "dots>g10", "g10>last", "last>plus", "plus>up", "up>out")
+    edges = chain("image", "g1", "dots", "g10", "last", "plus", "up", "out")
     figure = draw(Layout(("448²\n(HR)", "112²\n(LR)"), nodes, edges))
     row = 0.5 * PITCH + 0.05
     around = ((1.48, row), (1.48, row - 0.33), (5.55, row - 0.33), (5.55, row - 0.13))
@@ -217,10 +233,6 @@ def srcnet_figure() -> Figure:
 
 
 SIDES = ("448²", "224²", "112²", "56²", "28²", "14²")
-
-
-def _chain(*names: str) -> list[str]:
-    return [f"{a}>{b}" for a, b in pairwise(names)]
 
 
 def pspnet_figure() -> Figure:
@@ -238,7 +250,7 @@ def pspnet_figure() -> Figure:
         "head": Node(6.3, 0, "1×1 conv, 1\nsigmoid", OUTPUT, 1.0),
         "aux": Node(6.3, 2.05, "auxiliary head:\n1, sigmoid, up", OUTPUT, 1.2),
     }
-    edges = _chain("b1", "b2", "b3", "b4", "b5", "pyramid", "u1", "u2", "u3", "head")
+    edges = chain("b1", "b2", "b3", "b4", "b5", "pyramid", "u1", "u2", "u3", "head")
     layout = Layout(SIDES[:4], nodes, edges)
     figure = draw(layout)
     low = 0.05 + PITCH / 2
@@ -262,11 +274,9 @@ def unet_figure() -> Figure:
         "last": Node(4.35, 0, "conv, 32", CONV, 1.5),
         "head": Node(6.3, 0, "1×1 conv, 1\nsigmoid", OUTPUT, 1.0),
     }
-    edges = [
-        *_chain("e1", "e2", "e3", "e4", "e5", "center", "d4", "d3", "d2", "last", "head"),
-    ]
-    skips = ("e1>last", "e2>d2", "e3>d3", "e4>d4")
-    return draw(Layout(SIDES[:5], nodes, edges, skips))
+    edges = chain("e1", "e2", "e3", "e4", "e5", "center", "d4", "d3", "d2", "last", "head")
+    skips = faint(("e1", "last"), ("e2", "d2"), ("e3", "d3"), ("e4", "d4"))
+    return draw(Layout(SIDES[:5], nodes, [*edges, *skips]))
 
 
 def hrnet_figure() -> Figure:
@@ -275,24 +285,25 @@ def hrnet_figure() -> Figure:
         "image": Node(1.45, 0, "image\n3", CONV),
         "stem": Node(1.45, 1, "stem and\nstage 1: 256", DOWN, 1.08),
     }
-    edges, faint = ["image>stem"], []
+    edges = chain("image", "stem")
     for column, x in enumerate((2.5, 3.35, 4.2)):
         branches = column + 2
         for row in range(branches):
             look = DOWN if row == branches - 1 else CONV
             nodes[f"{column}{row}"] = Node(x, row + 1, f"{48 * 2**row}", look, 0.54)
             if column and row < branches - 1:
-                edges.append(f"{column - 1}{row}>{column}{row}")
-        faint.append(f"{column}{branches - 2}>{column}{branches - 1}")
+                edges.append(Edge(f"{column - 1}{row}", f"{column}{row}"))
+        edges += faint((f"{column}{branches - 2}", f"{column}{branches - 1}"))
     nodes |= {
         "joined": Node(5.05, 1, "joined\n720", OTHER, 0.66),
         "coarse": Node(5.82, 1.97, "coarse\nhead: 1\n(at 112²)", OUTPUT, 0.74, 0.6),
         "ocr": Node(6.55, 1, "conv, 512,\n+ context", OTHER, 0.92),
         "head": Node(6.4, 0, "1×1 conv: 1,\nup ×4, sigmoid", OUTPUT, 1.22),
     }
-    edges += ["stem>00", "20>joined", "joined>ocr", "ocr>head@0.15"]
-    faint += [f"2{row}>joined" for row in (1, 2, 3)] + ["joined>coarse", "coarse>ocr"]
-    return draw(Layout(("448²", "112²", "56²", "28²", "14²"), nodes, edges, faint))
+    edges += [*chain("stem", "00"), *chain("20", "joined", "ocr"), Edge("ocr", "head", 0.15)]
+    edges += faint(*((f"2{row}", "joined") for row in (1, 2, 3)))
+    edges += faint(("joined", "coarse"), ("coarse", "ocr"))
+    return draw(Layout(("448²", "112²", "56²", "28²", "14²"), nodes, edges))
 
 
 def _encoder_decoder(sides: bool) -> Layout:
@@ -301,7 +312,7 @@ def _encoder_decoder(sides: bool) -> Layout:
     widths, depths = (64, 128, 256, 512, 512), (2, 2, 3, 3, 3)
     outputs = (64, 64, 128, 256, 512)
     kind = "blocks" if sides else "conv"
-    nodes, edges, faint = {}, [], []
+    nodes, edges = {}, []
     for row, (width, depth, out) in enumerate(zip(widths, depths, outputs)):
         look = DOWN if row else CONV
         first = "conv, block" if sides and row == 0 else f"{depth} {kind}"
@@ -310,20 +321,19 @@ def _encoder_decoder(sides: bool) -> Layout:
         if not sides and row == 0:
             text = "conv, 64"
         nodes[f"d{row}"] = Node(right, row, text, UP, 1.22)
-        faint.append(f"e{row}>d{row}")
+        edges += faint((f"e{row}", f"d{row}"))
         if row:
-            edges += [f"e{row - 1}>e{row}", f"d{row}>d{row - 1}"]
+            edges += [Edge(f"e{row - 1}", f"e{row}"), Edge(f"d{row}", f"d{row - 1}")]
         if sides:
             nodes[f"s{row}"] = Node(5.05, row, "side: 1", OTHER, 0.76)
-            edges.append(f"d{row}>s{row}")
-            faint.append(f"s{row}>fuse" if row else "s0>fuse")
-    edges.append("e4>d4")
+            edges += [Edge(f"d{row}", f"s{row}"), *faint((f"s{row}", "fuse"))]
+    edges.append(Edge("e4", "d4"))
     if sides:
         nodes["fuse"] = Node(6.4, 0, "5 sides joined,\n1, sigmoid", OUTPUT, 1.22)
     else:
         nodes["head"] = Node(6.3, 0, "3×3 conv, 1\nsigmoid", OUTPUT, 1.0)
-        edges.append("d0>head")
-    return Layout(("448²", "224²", "112²", "56²", "28²"), nodes, edges, faint)
+        edges.append(Edge("d0", "head"))
+    return Layout(("448²", "224²", "112²", "56²", "28²"), nodes, edges)
 
 
 def segnet_figure() -> Figure:
@@ -351,9 +361,9 @@ def dsrl_figure() -> Figure:
         "out": Node(4.85, 0, "1×1 conv\n3", OUTPUT, 0.9),
         "fa": Node(6.35, 0, "affinity loss\nof both outputs", OTHER, 1.2),
     }
-    edges = (
-        "image>early", "early>deep", "deep>aspp", "aspp>seg", "aspp>sr", "seg>prob", "prob>up",
-        "sr>ups", "ups>out",
-    )  # fmt: skip
-    faint = ("early>seg", "out>fa")
-    return draw(Layout(("448²", "112²", "56²", "28²", "7²"), nodes, edges, faint))
+    edges = [
+        *chain("image", "early", "deep", "aspp", "seg", "prob", "up"),
+        *chain("aspp", "sr", "ups", "out"),
+        *faint(("early", "seg"), ("out", "fa")),
+    ]
+    return draw(Layout(("448²", "112²", "56²", "28²", "7²"), nodes, edges))

@@ -11,10 +11,12 @@ from pathlib import Path
 import torch
 
 from csbsr.study.experiments import experiments
+from csbsr.study.freshness import find_fresh
 from csbsr.study.profiles import NAMES, Profile, load_profile
 from csbsr.study.provenance import hardware
-from csbsr.study.results import find_results
 from csbsr_book.site.table import Cell, Content, Number, Table, Words
+
+READS = ("benchmarks/results/*.json",)
 
 LIBRARIES = (
     "torch", "torchvision", "numpy", "scipy", "numba", "matplotlib", "pillow", "tqdm", "papermill",
@@ -73,7 +75,7 @@ def duration(seconds: float) -> str:
 
 def experiment_table(results: Path) -> Table:
     """One row per experiment: iterations of its own, and seconds measured where it was run."""
-    measured = {name: find_results(results, name) for name in NAMES}
+    measured = {name: find_fresh(results, name).fresh for name in NAMES}
     rows = []
     machines: Counter[str] = Counter()
     for row in experiments():

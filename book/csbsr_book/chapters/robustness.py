@@ -16,6 +16,7 @@ from csbsr.study.robustness import (
     PICTURE,
     PICTURED,
     chosen_walls,
+    find_fresh_robustness,
     measured_walls,
     read_robustness,
     run_robustness,
@@ -35,7 +36,6 @@ from csbsr_book.chapters.robustness_figures import (
 from csbsr_book.site.chapter import Chapter
 from csbsr_book.site.display import render
 from csbsr_book.site.exhibit import CaptionedFigure
-from csbsr_book.site.fresh import find_fresh_robustness
 from csbsr_book.site.table import Column, Content, Number, Table
 
 COLOURS = "blue: crack pixels found; green: missed; yellow: false alarms"
@@ -53,9 +53,11 @@ class Robustness:
         chapter.trained = True
         run = run_robustness(chapter.request)
         self.run = ResultFile(run, read_robustness(run))
-        profiles = ("paper", "quick") if chapter.smoke else (chapter.profile.name,)
-        data = None if chapter.smoke else data_name(chapter.data)
-        found = find_fresh_robustness(chapter.results_folder, profiles, data)
+        if chapter.smoke:
+            found = find_fresh_robustness(chapter.results_folder, ("paper", "quick"))
+        else:
+            place = (chapter.profile.name,), data_name(chapter.data), chapter.protocol.name
+            found = find_fresh_robustness(chapter.results_folder, *place)
         fresh = found.fresh.get("robustness", [])
         self.stale: Sequence[ResultFile] = found.stale.get("robustness", [])
         self.smoke = chapter.smoke and not fresh

@@ -10,16 +10,15 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from csbsr.networks.architecture import build_model
-from csbsr.protocol import PRINTED, RELEASED, REPRODUCTION
+from csbsr.protocol import PRINTED, RELEASED
 from csbsr.study.experiments import experiment
 from csbsr.study.models import architecture_of
-from csbsr.study.profiles import Profile, Step, load_profile
+from csbsr.study.profiles import Profile, Schedule, load_profile
 from csbsr.study.run import run_experiments
 from csbsr.study.sources import data_name
-from csbsr.study.steps import final_stage, log_of
+from csbsr.study.steps import last_step, log_of
 from csbsr.training.log import read_log
-from csbsr.training.objective import Images
-from csbsr.training.objective import Step as TrainingStep
+from csbsr.training.objective import Images, Objective
 from csbsr.training.schedules import alpha_at, beta_at, learning_rate
 from csbsr_book.chapters.example_crack import example_crack
 from csbsr_book.site.chapter import Chapter
@@ -113,7 +112,7 @@ def schedules_figure(profile: Profile, points: int = 600) -> Figure:
     return figure
 
 
-def _rate(step: Step, iteration: int) -> float:
+def _rate(step: Schedule, iteration: int) -> float:
     return learning_rate(iteration, step.iterations, step.lr_sr, step.warmup, step.decay)
 
 
@@ -191,7 +190,7 @@ def gradient_table(seed: int = 0) -> Table:
     mean nothing, whether they are zero does.
     """
     profile = load_profile("smoke")
-    protocol = profile.protocol(REPRODUCTION.name)
+    protocol = profile.protocol("reproduction")
     example = example_crack(size=128, seed=seed)
     kernel = torch.ones(2, 1, 21, 21) / 441
     images = Images(*(t.expand(2, -1, -1, -1) for t in example[:3]), kernel)
@@ -204,11 +203,11 @@ def gradient_table(seed: int = 0) -> Table:
         ("detached, beta = 1", {"coupling": "detached", "beta": 1.0}),
     ):
         row = replace(experiment("csbsr-pspnet"), **change)
-        stage = final_stage(row, profile, protocol)
+        stage = last_step(row, profile, protocol).config
         torch_state = torch.random.get_rng_state()
         torch.manual_seed(seed)
         model = build_model(architecture_of(row, profile, protocol))
-        step = TrainingStep(model, stage, protocol)
+        step = Objective(model, stage, protocol)
         if not stage.trains_sr:
             model.sr.requires_grad_(False)
         loss, _ = step(images, 0.0, float(row.beta), False)

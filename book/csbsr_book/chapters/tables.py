@@ -9,21 +9,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from statistics import mean, stdev
 
-import numpy as np
-
-from csbsr.metrics import bootstrap_mean
+from csbsr.study.contrasts import contrast, pooled_spread
 from csbsr.study.experiments import experiment
+from csbsr.study.freshness import FoundResults
+from csbsr.study.pairs import Pairs
 from csbsr.study.results import ResultFile
 from csbsr_book.paper import printed
 from csbsr_book.paper.printed import METRICS, Row, load_table
 from csbsr_book.site.display import data_words
 from csbsr_book.site.exhibit import merged, result_link
-from csbsr_book.site.fresh import FoundResults
-from csbsr_book.site.table import Cell, Column, Number, Piece, Table, Voice, Words
+from csbsr_book.site.table import Cell, Column, Content, Number, Piece, Table, Voice, Words
 
 Results = Mapping[str, Sequence[ResultFile]]
-Pairs = Mapping[str, Sequence[tuple[ResultFile, ResultFile]]]
-"""Results beside those of their baseline on the same images, seed by seed."""
 
 
 def columns_of(metrics: Sequence[str]) -> list[Column]:
@@ -56,31 +53,16 @@ def best_of_ours(table: printed.Table, results: Results, metric: str, block: str
     return pick(found, key=found.get)
 
 
-def pairs_of(results: Results, names: Sequence[str]) -> Pairs:
-    """Experiments that were run with a seed and on images on which their baseline was run too."""
-    found = {}
-    for name in names:
-        baseline = experiment(name).baseline
-        others = {r.seed: r for r in results.get(baseline, ())} if baseline != name else {}
-        pairs = [(r, others[r.seed]) for r in results.get(name, ()) if r.seed in others]
-        same = [(a, b) for a, b in pairs if _names(a) == _names(b)]
-        if same:
-            found[name] = same
-    return found
-
-
-def _names(result: ResultFile) -> Sequence[str]:
-    return result.content["images"]["names"]
-
-
-def contrast(pairs: Sequence[tuple[ResultFile, ResultFile]], metric: str) -> Number:
-    """Mean difference over common seeds with its standard error, which one seed does not have."""
-    values = [(a.metrics.get(metric), b.metrics.get(metric)) for a, b in pairs]
-    gaps = [a - b for a, b in values if a is not None and b is not None]
-    if not gaps:
+def contrast_cell(results: Results, first: str, second: str, metric: str) -> Number:
+    """Difference of two experiments over their common seeds, with its 95 % interval."""
+    runs = {name: {r.seed: r.metrics.get(metric) for r in found} for name, found in results.items()}
+    values = {n: {s: v for s, v in by.items() if v is not None} for n, by in runs.items()}
+    found = contrast(values, {first: 1, second: -1}, pooled_spread(values))
+    if found is None:
         return Number(None, "ours", signed=True)
-    error = stdev(gaps) / len(gaps) ** 0.5 if len(gaps) > 1 else None
-    return Number(mean(gaps), "ours", spread=error, seeds=len(gaps), signed=True)
+    interval = found.interval() if found.spread else None
+    seeds = len(found.seeds)
+    return Number(found.estimate, "ours", seeds=seeds, interval=interval, signed=True)
 
 
 def paper_table(number: str, ours: FoundResults, authors: Results) -> Table:
@@ -89,7 +71,6 @@ def paper_table(number: str, ours: FoundResults, authors: Results) -> Table:
     `authors` are results of published weights on the data set that ours were measured on.
     """
     table = load_table(number)
-    pairs = pairs_of(ours.fresh, printed.experiments_of(number))
     rows = []
     for row in table.rows:
         cells: list[Cell] = [Cell((row.label, Words(row.experiment, "code")))]
@@ -101,13 +82,13 @@ def paper_table(number: str, ours: FoundResults, authors: Results) -> Table:
             own = measured(ours.fresh.get(row.experiment, ()), metric)
             best = best_of_ours(table, ours.fresh, metric, row.block) == row.experiment
             cells.append(Cell((*lines, replace(own, best=best))))
-        rows.append([*cells, _against(row, table, pairs), standing(row.experiment, ours)])
+        rows.append([*cells, _against(row, table, ours.fresh), standing(row.experiment, ours)])
     caption = (
         f"Table {number}. {table.title}. Each cell, from above: the paper; the authors' weights, "
         "where somebody supplied them; ours with its standard deviation over seeds. Bold: best, "
         "computed. Paper and ours differ in size and data, so the last column but one compares "
-        "each row with its own baseline: the difference in IoU_max, ours paired by seed, with its "
-        "standard error."
+        "each row with its own baseline: the difference in IoU_max, ours over common seeds with "
+        "its 95 % interval."
     )
     for whose, found in (("Ours", ours.fresh), ("Authors' weights", authors)):
         if shown := [r for row in table.rows for r in found.get(row.experiment, ())]:
@@ -119,16 +100,18 @@ def paper_table(number: str, ours: FoundResults, authors: Results) -> Table:
     return Table(caption, ["Row", *columns_of(table.columns), *last], rows)
 
 
-def _against(row: Row, table: printed.Table, pairs: Pairs) -> Cell:
+def _against(row: Row, table: printed.Table, results: Results) -> Cell:
     baseline = experiment(row.experiment).baseline
     rivals = [r for r in table.rows if r.experiment == baseline]
-    if not baseline or row.reference or not (rivals or row.experiment in pairs):
+    if not baseline or row.reference:
         return Cell(("–",))
     values = [r.values.get("IoU_max") for r in (row, *rivals)]
     digits = METRICS["IoU_max"].digits  # as printed; ours need one more
     known = len(values) == 2 and None not in values
     gap = Number(values[0] - values[1] if known else None, "paper", digits, signed=True)
-    own = contrast(pairs.get(row.experiment, ()), "IoU_max")
+    own = contrast_cell(results, row.experiment, baseline, "IoU_max")
+    if gap.value is None and own.value is None:
+        return Cell(("–",))
     return Cell((gap, own, Words(f"against {experiment(baseline).title}", "words")))
 
 
@@ -167,13 +150,15 @@ def run_table(
 
 
 def pair_table(pairs: Pairs) -> Table:
-    """Difference in IoU_max per seed with its interval over images, and the mean over seeds."""
-    seeds = sorted({a.seed for runs in pairs.values() for a, _ in runs})
+    """Difference in IoU per seed with its interval over images, and the mean over seeds."""
+    seeds = sorted({seed for tests in pairs.values() for seed in tests})
     rows = []
-    for name, runs in pairs.items():
-        by_seed = {a.seed: _on_images(a, b) for a, b in runs}
+    for name, tests in pairs.items():
         titles = (experiment(n).title for n in (name, experiment(name).baseline))
-        rows.append([*titles, *map(by_seed.get, seeds), contrast(runs, "IoU_max")])
+        gaps = [test["IoU_difference"] for test in tests.values()]
+        error = stdev(gaps) / len(gaps) ** 0.5 if len(gaps) > 1 else None
+        over = Number(mean(gaps), "ours", spread=error, seeds=len(gaps), signed=True)
+        rows.append([*titles, *(_on_images(tests.get(seed)) for seed in seeds), over])
     columns = [Column(f"Seed {seed}", digits=4) for seed in seeds]
     return Table(
         "Pairs of ours: difference in IoU, image by image, each at its own best threshold. In "
@@ -185,9 +170,7 @@ def pair_table(pairs: Pairs) -> Table:
     )
 
 
-def _on_images(mine: ResultFile, other: ResultFile) -> Number:
-    """Mean difference of two runs over test images with its bootstrap interval."""
-    curves = (np.array(r.content["images"]["IoU"], float) for r in (mine, other))
-    best = [rows[:, rows.mean(0).argmax()] for rows in curves]  # (images,)
-    gap = bootstrap_mean(best[0] - best[1])
-    return Number(gap.estimate, "ours", interval=(gap.low, gap.high), signed=True)
+def _on_images(test: Mapping | None) -> Content:
+    if test is None:
+        return None
+    return Number(test["IoU_difference"], "ours", interval=tuple(test["interval"]), signed=True)

@@ -1,28 +1,40 @@
 """The machine-checkable form of a claim, and its evaluation against a source of numbers."""
 
-import json
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
-from itertools import product
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations, product
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Literal, Protocol, Self
 
-from csbsr.study.results import find_results
-from csbsr.study.verdicts import (
-    Cell,
-    Need,
-    Numbers,
-    Part,
-    Verdict,
-    Word,
-    combine,
-    judge,
-    rank,
-    share,
+from csbsr.study.contrasts import (
+    FALSE,
+    OPEN,
+    TRUE,
+    Judgement,
+    Spread,
+    Values,
+    at_least,
+    contrast,
+    place,
+    pooled_spread,
 )
-from csbsr_book.paper.printed import METRICS, Table, cells, read_toml
+from csbsr.study.contrasts import better as shown_better
+from csbsr.study.contrasts import within as shown_within
+from csbsr.study.freshness import find_fresh
+from csbsr.study.registered import (
+    CURVE_STEPS,
+    QUOTIENTS,
+    Results,
+    described,
+    gain,
+    registration,
+    sign,
+    study_of,
+    values_by_seed,
+)
+from csbsr.study.results import ResultFile
+from csbsr_book.paper.printed import METRICS, Table, cells
 
 CheckType = Literal[
     "better",
@@ -37,16 +49,9 @@ CheckType = Literal[
     "equal",
     "example",
 ]
-CURVES: Mapping[str, tuple[str, str]] = {
-    "IoU": ("IoU_max", "AIU"),
-    "HD95": ("HD95_min", "AHD95"),
-}
-"""Curve over thresholds -> metric that gives its direction and spread, and its average."""
-DERIVED: Mapping[str, tuple[str, str]] = {
-    "IoU_stability": ("AIU", "IoU_max"),
-    "HD95_stability": ("HD95_min", "AHD95"),
-}
-"""Average over thresholds against the best threshold, as a quotient; 1 = a flat curve."""
+Need = Literal["all", "any", "most"]
+AVERAGES: Mapping[str, str] = {"IoU": "AIU", "HD95": "AHD95"}
+"""Curve over thresholds -> the metric that averages it."""
 THRESHOLDS = 99
 
 
@@ -83,46 +88,55 @@ class Check:
         return tuple(dict.fromkeys((*self.left, *self.right, *self.experiments)))
 
 
-def gain(metric: str, value: float, over: float) -> float:
-    """Return how much better `value` is than `over`, for plain, derived and curve metrics."""
-    base = metric.split("@")[0]
-    if base in DERIVED:
-        return value - over
-    return METRICS[CURVES[base][0] if base in CURVES else base].gain(value, over)
+@dataclass(frozen=True)
+class Part:
+    """One elementary comparison: a weighted sum of cells of one metric, and where it must lie.
+
+    Without bounds the sum must be positive: on printed numbers by any amount, on results by the
+    metric's smallest effect of interest.
+    """
+
+    metric: str
+    weights: Mapping[str, float]
+    """Experiment -> weight; `gain` says which sign is better."""
+    low: float = -math.inf
+    high: float = math.inf
+    wanted: str = ""
+    """The bounds in words."""
+
+    @property
+    def is_bounded(self) -> bool:
+        """Whether the claim itself says from where on it is true."""
+        return math.isfinite(self.low) or math.isfinite(self.high)
+
+
+class Numbers(Protocol):
+    """Where numbers come from: the printed tables or result files."""
+
+    exact: bool
+    """Printed numbers carry no noise of training."""
+
+    def judge(self, part: Part) -> Judgement:
+        """Return whether a part is true of these numbers."""
+        ...
 
 
 def text(metric: str, value: float) -> str:
     """Return a value with the digits of its metric."""
-    base = metric.split("@")[0]
-    if base in DERIVED:
-        return f"{value:.3f}"
-    return METRICS[CURVES[base][0] if base in CURVES else base].text(value)
+    key = CURVE_STEPS.get(metric.partition("@")[0], metric)
+    return METRICS[key].text(value) if key in METRICS else f"{value:.3f}"
 
 
-def better(left: str, right: str, metric: str, by: float = 0.0) -> Part:
-    """Return the part "left is better than right in this metric by more than `by`"."""
-
-    def show(v: Sequence[float]) -> str:
-        return f"{metric}: {left} {text(metric, v[0])}, {right} {text(metric, v[1])}"
-
-    return Part(
-        (Cell(left, metric), Cell(right, metric)),
-        lambda v: gain(metric, v[0], v[1]) - by,
-        show,
-        strict=by == 0,
-    )
-
-
-def within(check: Check, value: float) -> float:
-    """Return the distance of a value to the nearest bound, negative outside."""
-    margins = []
+def interval(check: Check) -> tuple[float, float]:
+    """Return the bounds that `target`, `tolerance`, `at_least` and `at_most` leave."""
+    low = -math.inf if check.at_least is None else check.at_least
+    high = math.inf if check.at_most is None else check.at_most
     if check.target is not None:
-        margins.append(check.tolerance - abs(value - check.target))
-    if check.at_least is not None:
-        margins.append(value - check.at_least)
-    if check.at_most is not None:
-        margins.append(check.at_most - value)
-    return round(min(margins), 9)
+        low, high = (
+            max(low, check.target - check.tolerance),
+            min(high, check.target + check.tolerance),
+        )
+    return low, high
 
 
 def bounds(check: Check) -> str:
@@ -134,7 +148,7 @@ def bounds(check: Check) -> str:
         words.append(f"at least {check.at_least:g}")
     if check.at_most is not None:
         words.append(f"at most {check.at_most:g}")
-    return " and ".join(words)
+    return f"{check.type} {' and '.join(words)}"
 
 
 def pairs(check: Check) -> Iterator[tuple[str, str, str]]:
@@ -144,123 +158,100 @@ def pairs(check: Check) -> Iterator[tuple[str, str, str]]:
         yield left, right, metric
 
 
-def _bounded(check: Check) -> list[Part]:
-    if check.type in ("ratio", "gain"):
-        sign = "/" if check.type == "ratio" else "over"
-        return [
-            _bounded_part(
-                check,
-                (Cell(left, metric), Cell(right, metric)),
-                _quotient if check.type == "ratio" else partial(_gain_of, metric),
-                f"{metric}: {left} {sign} {right}",
-            )
-            for left, right, metric in pairs(check)
-        ]
-    if check.type == "level":
-        return [
-            _bounded_part(check, (Cell(e, metric),), _first, f"{metric}: {e}")
-            for e, metric in product(check.experiments, check.metrics)
-        ]
-    return [
-        _bounded_part(
-            check,
-            tuple(Cell(e, metric) for e in check.experiments),
-            _spread,
-            f"{metric}: spread over {len(check.experiments)} experiments",
-        )
-        for metric in check.metrics
-    ]
+def better(left: str, right: str, metric: str, by: float = 0.0) -> Part:
+    """Return the part "left is better than right in this metric", by at least `by` if given."""
+    weights = gain(left, right, metric)
+    return Part(metric, weights, by, wanted=f"by {by:g}") if by else Part(metric, weights)
 
 
-def _first(values: Sequence[float]) -> float:
-    return values[0]
+def _parts(check: Check) -> list[Part]:
+    """The elementary comparisons of a check; a quotient becomes a difference for each bound.
+
+    The spread of several experiments is within a bound when every difference of two is.
+    """
+    low, high = interval(check)
+    words = bounds(check)
+    match check.type:
+        case "better":
+            return [better(*pair, check.by) for pair in pairs(check)]
+        case "monotone":
+            steps = list(zip(check.experiments, check.experiments[1:]))
+            return [better(a, b, metric) for metric in check.metrics for a, b in steps]
+        case "gain":
+            return [Part(m, gain(a, b, m), low, high, words) for a, b, m in pairs(check)]
+        case "ratio":
+            return [
+                Part(m, {a: side, b: -side * bound}, low=0.0, wanted=words)
+                for a, b, m in pairs(check)
+                for bound, side in ((low, 1), (high, -1))
+                if math.isfinite(bound)
+            ]
+        case "level":
+            cells = product(check.experiments, check.metrics)
+            return [Part(metric, {name: 1}, low, high, words) for name, metric in cells]
+        case "spread":
+            couples = list(combinations(check.experiments, 2))
+            return [
+                Part(metric, {a: 1, b: -1}, -high, high, words)
+                for metric in check.metrics
+                for a, b in couples
+            ]
+    raise ValueError(f"a check of type '{check.type}' has no parts")
 
 
-def _quotient(values: Sequence[float]) -> float:
-    return values[0] / values[1]
-
-
-def _spread(values: Sequence[float]) -> float:
-    return max(values) - min(values)
-
-
-def _gain_of(metric: str, values: Sequence[float]) -> float:
-    return gain(metric, values[0], values[1])
-
-
-def _bounded_part(
-    check: Check,
-    cells: tuple[Cell, ...],
-    value: Callable[[Sequence[float]], float],
-    name: str,
-) -> Part:
-    return Part(
-        cells,
-        lambda v: within(check, value(v)),
-        lambda v: f"{name} = {value(v):.5g} ({bounds(check)})",
-        strict=False,
-    )
-
-
-def _curve(check: Check, numbers: Numbers) -> Verdict:
-    verdicts = []
+def _curve(check: Check, numbers: Numbers) -> Judgement:
+    found = []
     for left, right, curve in pairs(check):
-        if numbers.exact:
-            average = CURVES[curve][1]
-            means = judge(better(left, right, average), numbers)
-            note = f"the curve is printed as a picture only; averages: {means.evidence}"
-            verdicts.append(Verdict("inconclusive", note))
-            continue
-        points = [better(left, right, f"{curve}@{i}") for i in range(THRESHOLDS)]
-        parts = [judge(point, numbers) for point in points]
         what = f"{curve} curve of {left} better than of {right}"
-        verdicts.append(share(parts, check.at_least or 1.0, what))
-    return combine(verdicts, check.need)
+        if numbers.exact:
+            average = numbers.judge(better(left, right, AVERAGES[curve])).evidence
+            note = f"the curve is printed as a picture only; averages: {average}"
+            found.append(Judgement(OPEN, note))
+            continue
+        points = [numbers.judge(better(left, right, f"{curve}@{i}")) for i in range(THRESHOLDS)]
+        if points[0].missing:
+            found.append(points[0])
+            continue
+        words = [point.word() for point in points]
+        sure, possible = words.count("holds"), words.count("holds") + words.count("undecided")
+        evidence = f"{what}: surely at {sure} of {THRESHOLDS} thresholds, possibly at {possible}"
+        needed = math.ceil((check.at_least or 1.0) * THRESHOLDS)
+        found.append(at_least(needed, points, evidence))
+    return _combined(check, found)
 
 
-def evaluate(check: Check, numbers: Numbers) -> Verdict:
-    """Return the verdict on a check that reads experiments."""
+def _combined(check: Check, parts: Sequence[Judgement]) -> Judgement:
+    needed = {"all": len(parts), "any": 1, "most": len(parts) // 2 + 1}[check.need]
+    return at_least(needed, parts)
+
+
+def evaluate(check: Check, numbers: Numbers) -> Judgement:
+    """Return what the numbers say on a check that reads experiments."""
     if check.type == "curve":
         return _curve(check, numbers)
     if check.type == "rank":
         first, *others = check.experiments
-        verdicts = []
+        places = []
         for metric in check.metrics:
-            cells = [Cell(e, metric) for e in check.experiments]
-            if missing := [cell.experiment for cell in cells if not numbers.samples(cell)]:
-                verdicts.append(Verdict(numbers.absent, f"no {metric} of {', '.join(missing)}"))
-                continue
-            rivals = [judge(better(other, first, metric), numbers) for other in others]
-            verdicts.append(rank(rivals, check.rank, f"{first} in {metric}"))
-        return combine(verdicts, check.need)
-    if check.type == "better":
-        parts = [better(*pair, check.by) for pair in pairs(check)]
-    elif check.type == "monotone":
-        steps = list(zip(check.experiments, check.experiments[1:]))
-        parts = [better(a, b, metric) for metric in check.metrics for a, b in steps]
-    else:
-        parts = _bounded(check)
-    return combine([judge(part, numbers) for part in parts], check.need)
-
-
-PROFILES = ("paper", "quick")
-"""Profiles whose runs are results, the most complete first; `smoke` is not among them."""
+            rivals = [numbers.judge(better(other, first, metric)) for other in others]
+            places.append(place(rivals, check.rank, f"{first} in {metric}"))
+        return _combined(check, places)
+    return _combined(check, [numbers.judge(part) for part in _parts(check)])
 
 
 @dataclass(frozen=True)
 class PaperNumbers:
-    """The printed numbers, by cell."""
+    """The printed numbers by experiment and metric, judged exactly as they stand."""
 
-    printed: Mapping[Cell, float]
+    printed: Mapping[tuple[str, str], float]
     exact: bool = True
-    absent: Word = "inconclusive"
 
     @classmethod
     def of(cls, tables: Mapping[str, Table]) -> Self:
         """Gather the cells of several tables; the same cell must say the same in each."""
-        printed: dict[Cell, float] = {}
+        printed: dict[tuple[str, str], float] = {}
         for number, experiment, metric, value in cells(tables):
-            cell = Cell(experiment, metric)
+            cell = experiment, metric
             if printed.setdefault(cell, value) != value:
                 raise ValueError(
                     f"Table {number} prints {metric} of '{experiment}' as {value}, "
@@ -268,101 +259,92 @@ class PaperNumbers:
                 )
         return cls(printed)
 
-    def samples(self, cell: Cell) -> Mapping[int, float]:
-        """Return the printed value as the only sample."""
-        if cell.metric in DERIVED:
-            over, under = (self.samples(Cell(cell.experiment, m)) for m in DERIVED[cell.metric])
-            return {0: over[0] / under[0]} if over and under else {}
-        return {0: self.printed[cell]} if cell in self.printed else {}
+    def value(self, experiment: str, metric: str) -> float | None:
+        """Return a printed number, or the quotient of two; None if it is not printed."""
+        if metric in QUOTIENTS:
+            over, under = (self.value(experiment, part) for part in QUOTIENTS[metric])
+            return over / under if over is not None and under else None
+        return self.printed.get((experiment, metric))
 
-    def documented_sd(self, cell: Cell) -> float | None:
-        """Return 0: a printed number is taken as it stands."""
-        return 0.0
+    def judge(self, part: Part) -> Judgement:
+        """Return whether the sum lies where it must; equal numbers decide no ordering."""
+        values = {name: self.value(name, part.metric) for name in part.weights}
+        if missing := [name for name, value in values.items() if value is None]:
+            return Judgement(OPEN, f"no {part.metric} of {', '.join(missing)} is printed")
+        total = round(sum(w * values[name] for name, w in part.weights.items()), 9)
+        shown = ", ".join(f"{name} {text(part.metric, value)}" for name, value in values.items())
+        evidence = f"{part.metric}: {shown}" + (f" ({part.wanted})" if part.wanted else "")
+        if part.is_bounded:
+            low, high = round(part.low, 9), round(part.high, 9)
+            return Judgement(TRUE if low <= total <= high else FALSE, evidence)
+        return Judgement(OPEN if total == 0 else TRUE if total > 0 else FALSE, evidence)
+
+
+PROFILES = ("paper", "quick")
+"""Profiles whose runs are results, the most complete first; `smoke` is not among them."""
 
 
 @dataclass(frozen=True)
 class ResultNumbers:
-    """Runs of one profile and protocol, by experiment."""
+    """Fresh runs of one profile, protocol and data set, judged by contrasts over their seeds."""
 
-    runs: Mapping[str, Sequence[Mapping[str, Any]]]
-    sd: Mapping[str, float]
+    study: tuple[str, str, str]
+    runs: Results
     exact: bool = False
-    absent: Word = "not run"
+    _metrics: dict[str, tuple[Values, Spread | None]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
-    @classmethod
-    def of(
-        cls, results: Mapping[str, Sequence[Mapping[str, Any]]], experiments: Sequence[str]
-    ) -> Self | str:
-        """Choose the profile and protocol that cover most of the experiments.
-
-        Returns a sentence instead when there is no run that counts.
-        """
-        groups: dict[tuple[int, str], dict[str, list[Mapping[str, Any]]]] = {}
-        smoke = 0
-        for experiment in experiments:
-            for run in results.get(experiment, ()):
-                if run["profile"] not in PROFILES:
-                    smoke += 1
-                    continue
-                key = (PROFILES.index(run["profile"]), _protocol(run))
-                groups.setdefault(key, {}).setdefault(experiment, []).append(run)
-        if not groups:
-            return "only smoke runs, which never count" if smoke else "no result of any experiment"
-        best = min(groups, key=lambda key: (-len(groups[key]), key))
-        return cls(groups[best], seed_sd())
-
-    def samples(self, cell: Cell) -> Mapping[int, float]:
-        """Return finite values by seed; a run without this metric gives none."""
-        values = {}
-        for run in self.runs.get(cell.experiment, ()):
-            value = _value(run, cell.metric)
-            if value is not None and math.isfinite(value):
-                values[int(run["seed"])] = value
-        return values
-
-    def documented_sd(self, cell: Cell) -> float | None:
-        """Return the documented spread over seeds; for a quotient, propagated from its parts."""
-        name, _, _ = cell.metric.partition("@")
-        if name in CURVES:
-            name = CURVES[name][0]
-        if name not in DERIVED:
-            return self.sd.get(name)
-        relative = 0.0
-        for metric in DERIVED[name]:
-            sd, values = self.sd.get(metric), self.samples(Cell(cell.experiment, metric))
-            if sd is None or not values:
-                return None
-            relative += (sd * len(values) / sum(values.values())) ** 2
-        quotient = self.samples(Cell(cell.experiment, cell.metric))
-        return math.sqrt(relative) * sum(quotient.values()) / max(len(quotient), 1)
+    def judge(self, part: Part) -> Judgement:
+        """Return the p-values of a part; missing if two of its experiments share no seed."""
+        if part.metric not in self._metrics:
+            values = values_by_seed(self.runs, part.metric)
+            self._metrics[part.metric] = values, pooled_spread(values)
+        values, pooled = self._metrics[part.metric]
+        names = " and ".join(part.weights)
+        if missing := [name for name in part.weights if not values.get(name)]:
+            return Judgement(OPEN, f"no {part.metric} of {', '.join(missing)}", missing=True)
+        found = contrast(values, part.weights, pooled)
+        if found is None:
+            return Judgement(OPEN, f"{names} share no seed in {part.metric}", missing=True)
+        if part.is_bounded:
+            evidence = f"{part.metric}: {names} {described(found)} ({part.wanted})"
+            return Judgement(shown_within(found, part.low, part.high), evidence)
+        smallest = registration().smallest_effect(part.metric)
+        ahead, behind = sorted(part.weights, key=lambda n: -part.weights[n] * sign(part.metric))
+        evidence = (
+            f"{part.metric}: {ahead} over {behind} {described(found)}; matters from {smallest:g}"
+        )
+        return Judgement(shown_better(found, smallest), evidence)
 
 
-def _value(run: Mapping[str, Any], metric: str) -> float | None:
-    if metric in DERIVED:
-        over, under = (_value(run, m) for m in DERIVED[metric])
-        return None if over is None or not under else over / under
-    name, at, index = metric.partition("@")
-    if not at:
-        return run["metrics"].get(metric)
-    curve = run["curves"].get(name)
-    return curve[int(index)] if curve and int(index) < len(curve) else None
+def studies(results: Results) -> list[ResultNumbers]:
+    """Return the runs that count, apart by profile, protocol and data; the largest profile first.
+
+    Smoke runs never count, and runs of different studies are never mixed.
+    """
+    groups: dict[tuple[str, str, str], dict[str, list[ResultFile]]] = {}
+    for name, runs in results.items():
+        for run in runs:
+            groups.setdefault(study_of(run), {}).setdefault(name, []).append(run)
+    ordered = sorted(
+        (k for k in groups if k[0] in PROFILES), key=lambda k: (PROFILES.index(k[0]), k)
+    )
+    return [ResultNumbers(key, groups[key]) for key in ordered]
 
 
-def _protocol(run: Mapping[str, Any]) -> str:
-    protocol = run.get("protocol", "")
-    return protocol if isinstance(protocol, str) else json.dumps(protocol, sort_keys=True)
+def best_study(
+    candidates: Sequence[ResultNumbers], experiments: Sequence[str]
+) -> ResultNumbers | None:
+    """Return the study that has most of these experiments, None if none has any."""
+    counts = [sum(name in study.runs for name in experiments) for study in candidates]
+    return candidates[counts.index(max(counts))] if any(counts) else None
 
 
-def seed_sd() -> Mapping[str, float]:
-    """Return the documented standard deviation of one run over seeds, by metric."""
-    table = read_toml("claims")["seed_sd"]
-    return {metric: float(value) for metric, value in table.items() if metric != "source"}
-
-
-def collect_results(folder: Path) -> dict[str, list[dict[str, Any]]]:
-    """Return the runs of all profiles that count below a results folder, by experiment."""
-    found: dict[str, list[dict[str, Any]]] = {}
+def collect_results(folder: Path) -> dict[str, list[ResultFile]]:
+    """Return the fresh runs of all profiles that count below a results folder, by experiment."""
+    found: dict[str, list[ResultFile]] = {}
     for profile in PROFILES:
-        for experiment, runs in find_results(folder, profile).items():
-            found.setdefault(experiment, []).extend(run.content for run in runs)
+        for experiment, runs in find_fresh(folder, profile).fresh.items():
+            found.setdefault(experiment, []).extend(runs)
     return found

@@ -13,13 +13,13 @@ from torch import Tensor
 
 from csbsr.data.distances import signed_distance
 from csbsr.degradation import degrade, gaussian_kernels, quantise, random_kernels
+from csbsr.losses.loss_weights import crack_oriented_weight
 from csbsr.losses.terms import (
     boundary_loss,
     dice_loss,
     generalized_dice_loss,
     weighted_cross_entropy,
 )
-from csbsr.losses.weights import crack_oriented_weight
 from csbsr.metrics import kernel_psnr, psnr, threshold_curves
 from csbsr.networks.blur_skip import BlurSkip
 from csbsr.networks.dbpn import DBPN

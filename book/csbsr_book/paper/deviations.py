@@ -1,13 +1,12 @@
 """The deviations page as data: what the paper says, what the code does, what this book does."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import cache
-from typing import Any
 
+from csbsr import toml
 from csbsr.protocol import PRINTED, RELEASED, Protocol
 from csbsr_book.paper import deviation_effects
-from csbsr_book.paper.printed import build, read_toml
+from csbsr_book.paper.printed import data_file
 
 NOT_MEASURED = "not measured"
 
@@ -26,6 +25,13 @@ class Deviation:
     effect: str = ""
     """Function of `deviation_effects` that measures the difference."""
 
+    def __post_init__(self) -> None:
+        known = {f.name for f in fields(Protocol)} - {"name"}
+        if unknown := set(self.options) - known:
+            raise ValueError(f"'{min(unknown)}' is not an option of Protocol")
+        if self.effect and not hasattr(deviation_effects, self.effect):
+            raise ValueError(f"deviation_effects has no function '{self.effect}'")
+
     def settings(self) -> tuple[tuple[str, object, object], ...]:
         """Return (option, value in PRINTED, value in RELEASED) of every option."""
         return tuple((o, getattr(PRINTED, o), getattr(RELEASED, o)) for o in self.options)
@@ -35,22 +41,14 @@ class Deviation:
         return getattr(deviation_effects, self.effect)() if self.effect else NOT_MEASURED
 
 
-def parse_deviations(data: Mapping[str, Any]) -> tuple[Deviation, ...]:
-    """Return the rows of a `deviations.toml`; ValueError names the row at fault."""
-    known = {f.name for f in fields(Protocol)} - {"name"}
-    rows = []
-    for item in data.get("deviation", ()):
-        where = f"paper/deviations.toml, '{item.get('id')}'"
-        row = build(Deviation, item, where)
-        if unknown := set(row.options) - known:
-            raise ValueError(f"{where}: '{min(unknown)}' is not an option of Protocol")
-        if row.effect and not hasattr(deviation_effects, row.effect):
-            raise ValueError(f"{where}: deviation_effects has no function '{row.effect}'")
-        rows.append(row)
-    return tuple(rows)
+@dataclass(frozen=True)
+class Deviations:
+    """The file of deviations."""
+
+    deviation: tuple[Deviation, ...]
 
 
 @cache
 def load_deviations() -> tuple[Deviation, ...]:
     """Return every row of the deviations page."""
-    return parse_deviations(read_toml("deviations"))
+    return toml.read(Deviations, data_file("deviations.toml")).deviation

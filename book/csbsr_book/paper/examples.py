@@ -11,10 +11,10 @@ import torch
 from numpy.typing import NDArray
 from scipy.ndimage import binary_erosion, distance_transform_edt
 
-from csbsr.losses.weights import crack_oriented_weight, fail_oriented_weight
+from csbsr.losses.loss_weights import crack_oriented_weight, fail_oriented_weight
 from csbsr.metrics import threshold_curves
 from csbsr.protocol import PRINTED
-from csbsr.study.verdicts import Verdict
+from csbsr.study.contrasts import Verdict
 from csbsr_book.paper.printed import Parameter
 
 Array = NDArray[np.float64]

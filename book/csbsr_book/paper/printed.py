@@ -1,18 +1,19 @@
-"""The paper as data: printed numbers of its tables, hyper-parameters, published checkpoints.
+"""The paper as data: printed numbers of its tables, and hyper-parameters.
 
 The numbers live in `paper/*.toml`, each row with the id of the experiment that it reports; what
 can be computed (best, second best, differences) is computed here and never typed.
 """
 
-import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import Any, Literal, TypeVar
+from importlib.resources.abc import Traversable
+from typing import Literal
 
-Value = float | str | tuple[float, ...]
-T = TypeVar("T")
+from csbsr import toml
+
+Value = int | float | str | tuple[int | float, ...]
 
 
 @dataclass(frozen=True)
@@ -45,12 +46,11 @@ METRICS: Mapping[str, Metric] = {
         Metric("PSNR", "PSNR", "higher", 2, "dB"),
         Metric("SSIM", "SSIM", "higher", 3),
         Metric("kernel_PSNR", "Kernel PSNR", "higher", 2, "dB"),
-        Metric("HD_other_min", "HD_min at the other percentile", "lower", 2, "px"),
-        Metric("AHD_other", "AHD at the other percentile", "lower", 2, "px"),
+        Metric("HD50_min", "HD50_min", "lower", 2, "px"),
+        Metric("AHD50", "AHD50", "lower", 2, "px"),
     )
 }
 SEGMENTATION = ("IoU_max", "AIU", "HD95_min", "AHD95")
-SUPER_RESOLUTION = ("PSNR", "SSIM")
 
 
 @dataclass(frozen=True)
@@ -77,8 +77,19 @@ class Table:
     title: str
     place: str
     columns: tuple[str, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[Row, ...] = ()
     marks_ranks: int = 1
+
+    def __post_init__(self) -> None:
+        for row in self.rows:
+            for column in (*row.values, *row.bold, *row.underline):
+                if column not in self.columns:
+                    raise ValueError(f"row '{row.label}': '{column}' is not a column")
+            if empty := {*row.bold, *row.underline} - set(row.values):
+                raise ValueError(f"row '{row.label}': mark on empty cell '{min(empty)}'")
+        names = [row.experiment for row in self.rows if row.experiment]
+        if twice := {name for name in names if names.count(name) > 1}:
+            raise ValueError(f"experiment '{min(twice)}' appears twice")
 
     def row(self, experiment: str) -> Row:
         """Return the row of an experiment; ValueError if the table has none."""
@@ -128,54 +139,15 @@ class Parameter:
 
 
 @dataclass(frozen=True)
-class Difference:
-    """A change that the text states relative to a printed row, without printing the result."""
+class Parameters:
+    """The file of hyper-parameters."""
 
-    experiment: str
-    table: str
-    row: str
-    place: str
-    changes: Mapping[str, float] = field(default_factory=dict)
+    parameter: tuple[Parameter, ...]
 
 
-def read_toml(name: str) -> dict[str, Any]:
-    """Return the content of `paper/<name>.toml`; ValueError if there is no such file."""
-    source = files("csbsr_book.paper") / f"{name}.toml"
-    try:
-        return tomllib.loads(source.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ValueError(f"paper/{name}.toml does not exist") from None
-
-
-def build(kind: type[T], data: Mapping[str, Any], where: str) -> T:
-    """Build a frozen dataclass from a TOML table; ValueError names unknown or missing keys."""
-    known = {f.name for f in fields(kind)}  # type: ignore[arg-type]
-    if unknown := set(data) - known:
-        raise ValueError(f"{where}: unknown key '{min(unknown)}'; known are {sorted(known)}")
-    clean = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
-    try:
-        return kind(**clean)
-    except TypeError as error:
-        raise ValueError(f"{where}: {error}") from None
-
-
-def parse_table(data: Mapping[str, Any], where: str) -> Table:
-    """Check one table's TOML and return it; ValueError names the row and the key at fault."""
-    rows = tuple(
-        build(Row, row, f"{where}, row '{row.get('label')}'") for row in data.get("row", ())
-    )
-    head = {k: v for k, v in data.items() if k != "row"}
-    table = build(Table, {**head, "rows": rows}, where)
-    for row in rows:
-        for column in (*row.values, *row.bold, *row.underline):
-            if column not in table.columns:
-                raise ValueError(f"{where}, row '{row.label}': '{column}' is not a column")
-        if empty := (set(row.bold) | set(row.underline)) - set(row.values):
-            raise ValueError(f"{where}, row '{row.label}': mark on empty cell '{min(empty)}'")
-    names = [row.experiment for row in rows if row.experiment]
-    if len(names) != len(set(names)):
-        raise ValueError(f"{where}: an experiment appears twice")
-    return table
+def data_file(name: str) -> Traversable:
+    """Return a file of this package."""
+    return files("csbsr_book.paper") / name
 
 
 NUMERALS: Mapping[str, int] = {"I": 1, "II": 2, "III": 3, "IV": 4, "V": 5, "VI": 6}
@@ -183,13 +155,10 @@ NUMERALS: Mapping[str, int] = {"I": 1, "II": 2, "III": 3, "IV": 4, "V": 5, "VI":
 
 @cache
 def load_table(number: str) -> Table:
-    """Return a printed table by its Roman numeral ("I".."VI"), or the "published" numbers."""
-    if number == "published":
-        return parse_table(read_toml("published"), "paper/published.toml")
+    """Return a printed table by its Roman numeral ("I".."VI")."""
     if number not in NUMERALS:
         raise ValueError(f"table '{number}' is unknown; choose one of {', '.join(NUMERALS)}")
-    name = f"table-{NUMERALS[number]}"
-    return parse_table(read_toml(name), f"paper/{name}.toml")
+    return toml.read(Table, data_file(f"table-{NUMERALS[number]}.toml"))
 
 
 def load_tables() -> dict[str, Table]:
@@ -197,25 +166,10 @@ def load_tables() -> dict[str, Table]:
     return {number: load_table(number) for number in NUMERALS if number != "I"}
 
 
-def load_published() -> Table:
-    """Return the numbers stated beside the released checkpoints."""
-    return load_table("published")
-
-
 @cache
 def load_parameters() -> Mapping[str, Parameter]:
     """Return the hyper-parameters by name."""
-    where = "paper/hyperparameters.toml"
-    items = [build(Parameter, p, where) for p in read_toml("hyperparameters")["parameter"]]
-    return {p.name: p for p in items}
-
-
-@cache
-def load_differences() -> tuple[Difference, ...]:
-    """Return the changes that the text states without a table row."""
-    return tuple(
-        build(Difference, d, "paper/implied.toml") for d in read_toml("implied")["difference"]
-    )
+    return {p.name: p for p in toml.read(Parameters, data_file("hyperparameters.toml")).parameter}
 
 
 def cells(tables: Mapping[str, Table]) -> Iterator[tuple[str, str, str, float]]:

@@ -1,4 +1,4 @@
-"""From notebooks to the rendered book: papermill, a gate, Jupyter Book; unchanged work is kept."""
+"""From notebooks to the rendered book; what nothing changed for is not computed again."""
 
 import hashlib
 import json
@@ -7,24 +7,24 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-import nbformat
-import papermill
-
-from csbsr.study.freshness import is_stale
-from csbsr.study.provenance import PACKAGE, repository_root
-from csbsr.study.results import find_results, write_json
-from csbsr.study.robustness import is_robustness_stale, read_robustness, run_robustness
+from csbsr.study.audit import refused, result_files
+from csbsr.study.experiments import experiments
+from csbsr.study.provenance import repository_root
+from csbsr.study.results import write_json
+from csbsr.study.robustness import run_robustness
 from csbsr.study.run import Request, run_experiments
-from csbsr_book.paper.printed import experiments_of
+from csbsr_book.paper.printed import experiments_of, load_tables
+from csbsr_book.site import execute as execution
+from csbsr_book.site.execute import execute
 from csbsr_book.site.exhibit import FOLDER_VARIABLE
+from csbsr_book.site.reads import Library, hash_files, listing
 
-STAGED = ("book", "notebooks")
-HIDDEN_TAGS = ("injected-parameters", "parameters")
+Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,17 @@ class BookRequest:
     data: str = "synthetic"
     results: Path | None = None
     jobs: int = 2
+    natural: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.jobs < 1:
+            raise ValueError(f"--jobs must be at least 1, not {self.jobs}")
+
+    @property
+    def parameters(self) -> dict[str, object]:
+        """What the first cell of every notebook is told."""
+        told = {"profile": self.profile, "seed": self.seed, "data": self.data}
+        return told if self.results is None else told | {"results": str(self.results)}
 
     @property
     def build(self) -> Path:
@@ -54,78 +65,6 @@ class BookRequest:
         return self.build / "exhibits"
 
 
-def hash_files(paths: Iterable[Path], root: Path) -> str:
-    """One hash over names and contents of files."""
-    total = hashlib.sha256()
-    for path in sorted(paths):
-        total.update(str(path.relative_to(root)).encode())
-        total.update(path.read_bytes())
-    return total.hexdigest()[:16]
-
-
-def gate(path: Path) -> None:
-    """Refuse an executed notebook that failed, shows an error, or has a cell that never ran.
-
-    Jupyter Book renders such notebooks without a word; ValueError names notebook and cell.
-    """
-    notebook = nbformat.read(path, as_version=4)
-    if notebook.metadata.get("papermill", {}).get("exception"):
-        raise ValueError(f"{path.name}: papermill recorded an exception; mend the notebook")
-    for number, cell in enumerate(notebook.cells, start=1):
-        if cell.cell_type != "code" or not cell.source.strip():
-            continue
-        for output in cell.outputs:
-            if output.output_type == "error":
-                raise ValueError(f"{path.name}, cell {number}: {output.ename}: {output.evalue}")
-        if cell.execution_count is None:
-            raise ValueError(f"{path.name}, cell {number} was not executed; run the whole notebook")
-
-
-def polish(path: Path) -> None:
-    """Drop parameter cells (the run card names them) and machine paths from a page."""
-    notebook = nbformat.read(path, as_version=4)
-    for cell in notebook.cells:
-        tags = cell.metadata.setdefault("tags", [])
-        if any(tag in tags for tag in HIDDEN_TAGS) and "remove-input" not in tags:
-            tags.append("remove-input")
-    record = notebook.metadata.get("papermill", {})
-    for key in ("input_path", "output_path", "environment_variables", "parameters"):
-        record.pop(key, None)
-    nbformat.write(notebook, path)
-
-
-def execute(source: Path, target: Path, request: BookRequest) -> float:
-    """Run one notebook through papermill, gate and polish it; returns seconds.
-
-    ValueError when a cell fails; the failed notebook stays beside the target as `*.failed.ipynb`.
-    """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = target.with_suffix(".running.ipynb")
-    parameters = {"profile": request.profile, "seed": request.seed, "data": request.data}
-    if request.results is not None:
-        parameters["results"] = str(request.results)
-    started = time.perf_counter()
-    try:
-        papermill.execute_notebook(
-            str(source),
-            str(unfinished),
-            parameters=parameters,
-            kernel_name="python3",
-            progress_bar=False,
-            log_output=False,
-            cwd=str(source.parent),
-        )
-    except papermill.PapermillExecutionError as error:
-        failed = target.with_suffix(".failed.ipynb")
-        unfinished.replace(failed)
-        message = f"{source.name}, cell {error.exec_count}: {error.ename}: {error.evalue}"
-        raise ValueError(f"{message} (see {failed.relative_to(request.root)})") from None
-    gate(unfinished)
-    polish(unfinished)
-    unfinished.replace(target)
-    return time.perf_counter() - started
-
-
 def _read_state(request: BookRequest) -> dict:
     path = request.build / "state.json"
     try:
@@ -135,24 +74,29 @@ def _read_state(request: BookRequest) -> dict:
 
 
 def notebook_keys(request: BookRequest) -> dict[str, str]:
-    """For each notebook the hash of all that its outputs depend on."""
-    package = [p for p in PACKAGE.rglob("*") if p.suffix in (".py", ".toml")]
-    shared = hash_files(package, PACKAGE)
-    folder = request.results or request.root / "results"
+    """For each notebook the hash of all that its outputs depend on.
+
+    That is the notebook, the files it reads (`site.reads`), the way notebooks are executed, the
+    parameters with the images they name, the lock file, and for chapters that read results every
+    result file. Smoke results do not count: they follow from code, profile and data.
+    """
+    root, folder = request.root, request.results or request.root / "results"
     real = [p for p in folder.rglob("*.json") if "smoke" not in p.relative_to(folder).parts]
-    measured = hash_files(real, folder)  # smoke results follow from code, profile and data
-    lock = request.root / "requirements.lock"
-    pinned = hash_files([lock], request.root) if lock.exists() else ""
-    choice = f"{request.profile}|{request.seed}|{request.data}"
+    measured = hash_files(real, folder)
+    folders = [Path(p) for p in (request.data, request.natural) if p and Path(p).is_dir()]
+    lock = [p for p in [root / "requirements.lock"] if p.exists()]
+    choice = [request.parameters | {"results": ""}, request.natural, *map(listing, folders)]
+    library = Library.of(root)
     keys = {}
-    for path in sorted((request.root / "notebooks").glob("*.ipynb")):
-        parts = (path.read_bytes(), shared, measured, pinned, choice)
-        text = "|".join(p if isinstance(p, str) else hashlib.sha256(p).hexdigest() for p in parts)
-        keys[path.name] = hashlib.sha256(text.encode()).hexdigest()[:16]
+    for path in sorted((root / "notebooks").glob("*.ipynb")):
+        reads = library.reads_of(path)
+        files = {path, *lock, Path(execution.__file__), *reads.files}
+        parts = [hash_files(files, root), choice, measured if reads.results else ""]
+        keys[path.name] = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
     return keys
 
 
-def run_notebooks(request: BookRequest, say: Callable[[str], None]) -> int:
+def run_notebooks(request: BookRequest, say: Say) -> int:
     """Execute the notebooks whose inputs changed; returns how many ran.
 
     Each finished notebook is recorded at once, so an interrupted build goes on where it was.
@@ -174,7 +118,8 @@ def run_notebooks(request: BookRequest, say: Callable[[str], None]) -> int:
     def one(name: str) -> None:
         shutil.rmtree(request.exhibits / Path(name).stem, ignore_errors=True)
         try:
-            seconds = execute(request.root / "notebooks" / name, folder / name, request)
+            source = request.root / "notebooks" / name
+            seconds = execute(source, folder / name, request.parameters)
         except ValueError as error:
             problems.append(str(error))
             return
@@ -194,14 +139,15 @@ def run_notebooks(request: BookRequest, say: Callable[[str], None]) -> int:
     return len(waiting)
 
 
-def stage(request: BookRequest) -> str:
-    """Bring pages and configuration into the staging copy; returns the hash of the whole copy."""
+def gather_pages(request: BookRequest) -> str:
+    """Bring pages, results and configuration into the copy that is rendered; returns its hash."""
     staging = request.staging
     staging.mkdir(parents=True, exist_ok=True)
     for name in ("_config.yml", "_toc.yml"):
         shutil.copy2(request.root / name, staging / name)
     shutil.rmtree(staging / "book", ignore_errors=True)
-    shutil.copytree(request.root / "book", staging / "book")
+    code = shutil.ignore_patterns("csbsr_book", "__pycache__")
+    shutil.copytree(request.root / "book", staging / "book", ignore=code)
     results = request.results or request.root / "results"
     for name, folder in (("results", results), ("exhibits", request.exhibits)):
         for path in folder.rglob("*.json"):
@@ -225,9 +171,9 @@ def render(request: BookRequest) -> None:
         raise ValueError("jupyter-book refused the book:\n" + "\n".join(shown[:30]))
 
 
-def build_site(request: BookRequest, say: Callable[[str], None]) -> bool:
+def build_site(request: BookRequest, say: Say) -> bool:
     """Render the site if anything in it changed; returns whether it was rendered."""
-    site = stage(request)
+    site = gather_pages(request)
     state = _read_state(request)
     index = request.build / "html" / "index.html"
     if state["site"] == site and index.exists():
@@ -239,30 +185,16 @@ def build_site(request: BookRequest, say: Callable[[str], None]) -> bool:
     return True
 
 
-Say = Callable[[str], None]
-
-TABLES = ("II", "III", "IV", "V", "VI")
-
-
 def all_experiments() -> list[str]:
     """Every experiment of the book, in the order of the tables, each once."""
-    from csbsr.study.experiments import experiments
-
-    rows = [name for number in TABLES for name in experiments_of(number)]
+    rows = [name for number in load_tables() for name in experiments_of(number)]
     return list(dict.fromkeys([*rows, *(e.id for e in experiments())]))
 
 
-def stale_results(results: Path) -> list[str]:
-    """Committed results that today's code would not reproduce, by file."""
-    found = []
-    for profile in ("quick", "paper", "authors"):
-        for runs in find_results(results, profile).values():
-            found += [str(r.path.relative_to(results)) for r in runs if is_stale(r)]
-    for path in sorted(results.glob("*/*/robustness/seed*.json")):
-        kept = "smoke" not in path.relative_to(results).parts
-        if kept and is_robustness_stale(read_robustness(path)):
-            found.append(str(path.relative_to(results)))
-    return found
+def refused_results(results: Path) -> list[str]:
+    """One line per result, smoke runs apart, that a release may not show."""
+    shown = [p for p in result_files(results) if p.relative_to(results).parts[0] != "smoke"]
+    return refused(shown, results)
 
 
 def build_book(request: Request, *, jobs: int = 2, release: bool = False, say: Say = print) -> Path:
@@ -272,17 +204,15 @@ def build_book(request: Request, *, jobs: int = 2, release: bool = False, say: S
     shown result is stale.
     """
     root = repository_root()
-    started = time.perf_counter()
-    if release and (stale := stale_results(request.results)):
-        raise ValueError(
-            f"{len(stale)} results are stale, first {stale[0]}; run them again before a release"
-        )
-    run_experiments(all_experiments(), request, say=say, quiet=True)
-    run_robustness(request, say)
     results = request.results if request.results != root / "results" else None
     book = BookRequest(
-        root, request.profile, request.seed, request.data, results=results, jobs=jobs
+        root, request.profile, request.seed, request.data, results, jobs, request.natural
     )
+    started = time.perf_counter()
+    if release and (lines := refused_results(request.results)):
+        raise ValueError(f"{len(lines)} results are refused for a release, first: {lines[0]}")
+    run_experiments(all_experiments(), request, say=say, quiet=True)
+    run_robustness(request, say)
     executed = run_notebooks(book, say)
     rendered = build_site(book, say)
     index = book.build / "html" / "index.html"
@@ -315,7 +245,7 @@ def figure_file(number: int, request: Request, output: Path, say: Say) -> Path:
     )
     os.environ["CSBSR_FIGURES"] = str(folder)
     try:
-        execute(source, root / "_build" / "figure" / source.name, book)
+        execute(source, root / "_build" / "figure" / source.name, book.parameters)
     finally:
         del os.environ["CSBSR_FIGURES"]
     made = folder / f"{label}.png"

@@ -12,6 +12,7 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from csbsr.protocol import REPRODUCTION, Protocol
+from csbsr.study.freshness import FoundResults, find_fresh
 from csbsr.study.profiles import Profile, load_profile
 from csbsr.study.provenance import repository_root, run_card
 from csbsr.study.results import ResultFile
@@ -20,7 +21,6 @@ from csbsr.study.sources import data_name, hash_of, open_data
 from csbsr_book.site import table as tables
 from csbsr_book.site.display import Origin, figure_html, render, run_card_html
 from csbsr_book.site.exhibit import CaptionedFigure, Exhibit, figure_values, is_building, slug
-from csbsr_book.site.fresh import FoundResults, find_fresh
 from csbsr_book.site.table import Table
 from csbsr_book.site.theme import STYLE
 
@@ -159,8 +159,8 @@ class Chapter:
     def _card(self, seconds: float, trained: bool) -> dict[str, object]:
         """Run card of this page; profile, protocol and data are in it where it has `trained`."""
         if trained and not self.data_facts:
-            train, test = open_data(self.data, self.profile, self.protocol)
-            self.data_facts = {"images": len(test), "data_hash": hash_of([train, test])}
+            sources = open_data(self.data, self.profile, self.protocol)
+            self.data_facts = {"images": len(sources[-1]), "data_hash": hash_of(sources)}
         device = pick_device(self.request.device) if trained else "cpu"
         card = run_card(
             profile=self.profile.name,

@@ -34,7 +34,7 @@ class Look:
 DATA = Look("#3d4650", "#ffffff")
 SR = Look("#0b6ba8", "#dcecf8", (0, (4, 1.6)))
 SEGMENTATION = Look("#c2410c", "#fde6d8", (0, (4, 1.6)))
-WEIGHTS = Look("#7a3e9d", "#f0e6f6", (0, (1.2, 1.4)))
+LOSS_WEIGHTS = Look("#7a3e9d", "#f0e6f6", (0, (1.2, 1.4)))
 FEATURES = Look("#c2410c", "#fde6d8")
 KERNEL = Look("#946200", "#fdf1cf")
 SHARED = Look("#3f6b52", "#e0f0e6")

@@ -1,0 +1,70 @@
+"""One notebook through papermill: run, refused if anything went wrong, and made fit for a page."""
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import nbformat
+import papermill
+
+HIDDEN_TAGS = ("injected-parameters", "parameters")
+
+
+def gate(path: Path) -> None:
+    """Refuse an executed notebook that failed, shows an error, or has a cell that never ran.
+
+    Jupyter Book renders such notebooks without a word; ValueError names notebook and cell.
+    """
+    notebook = nbformat.read(path, as_version=4)
+    if notebook.metadata.get("papermill", {}).get("exception"):
+        raise ValueError(f"{path.name}: papermill recorded an exception; mend the notebook")
+    for number, cell in enumerate(notebook.cells, start=1):
+        if cell.cell_type != "code" or not cell.source.strip():
+            continue
+        for output in cell.outputs:
+            if output.output_type == "error":
+                raise ValueError(f"{path.name}, cell {number}: {output.ename}: {output.evalue}")
+        if cell.execution_count is None:
+            raise ValueError(f"{path.name}, cell {number} was not executed; run the whole notebook")
+
+
+def polish(path: Path) -> None:
+    """Drop parameter cells (the run card names them) and machine paths from a page."""
+    notebook = nbformat.read(path, as_version=4)
+    for cell in notebook.cells:
+        tags = cell.metadata.setdefault("tags", [])
+        if any(tag in tags for tag in HIDDEN_TAGS) and "remove-input" not in tags:
+            tags.append("remove-input")
+    record = notebook.metadata.get("papermill", {})
+    for key in ("input_path", "output_path", "environment_variables", "parameters"):
+        record.pop(key, None)
+    nbformat.write(notebook, path)
+
+
+def execute(source: Path, target: Path, parameters: Mapping[str, object]) -> float:
+    """Run one notebook through papermill with its parameters, gate and polish it; returns seconds.
+
+    ValueError when a cell fails; the failed notebook stays beside the target as `*.failed.ipynb`.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = target.with_suffix(".running.ipynb")
+    started = time.perf_counter()
+    try:
+        papermill.execute_notebook(
+            str(source),
+            str(unfinished),
+            parameters=dict(parameters),
+            kernel_name="python3",
+            progress_bar=False,
+            log_output=False,
+            cwd=str(source.parent),
+        )
+    except papermill.PapermillExecutionError as error:
+        failed = target.with_suffix(".failed.ipynb")
+        unfinished.replace(failed)
+        message = f"{source.name}, cell {error.exec_count}: {error.ename}: {error.evalue}"
+        raise ValueError(f"{message} (see {failed})") from None
+    gate(unfinished)
+    polish(unfinished)
+    unfinished.replace(target)
+    return time.perf_counter() - started
