@@ -13,10 +13,12 @@ def _common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--profile", default="smoke", help="smoke, quick or paper")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--data", help="folder in the Khanhha layout, or 'synthetic' ($CSBSR_DATA)")
+    parser.add_argument("--mask-values", help="what is crack in masks: crack=255, any>0, inverted")
     parser.add_argument("--results", type=Path, help="folder of result files (default: results)")
     parser.add_argument("--protocol", default="reproduction", help=PROTOCOLS)
 
 
+PICTURES = ("mask", "overlay", "sr", "prob", "kernel")
 MODEL = "a .safetensors file, the folder of a finished run, or an experiment's id"
 
 
@@ -87,11 +89,31 @@ def build_parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--limit", type=int, default=0, help="only so many test images")
 
     segment = commands.add_parser("segment", help="find cracks in photographs of any size")
-    segment.add_argument("images", nargs="+", type=Path)
+    segment.add_argument("images", nargs="+", help="files, folders or patterns such as '*.jpg'")
     segment.add_argument("--weights", required=True, help=MODEL)
     _which(segment)
-    segment.add_argument("--output", type=Path, default=Path("segmented"))
+    segment.add_argument("--output", type=Path, default=Path("segmented"), help="folder")
     segment.add_argument("--threshold", type=float, help="in 0..1 (default: the model's own)")
+    segment.add_argument("--recursive", action="store_true", help="look into folders of folders")
+    segment.add_argument("--overwrite", action="store_true", help="replace files that are there")
+    segment.add_argument("--resume", action="store_true", help="go on where it was stopped")
+    segment.add_argument("--hr", action="store_true", help="photographs need no super-resolution")
+    segment.add_argument(
+        "--save",
+        nargs="+",
+        default=PICTURES,
+        choices=PICTURES,
+        metavar="WHAT",
+        help=f"which pictures: {', '.join(PICTURES)} (default: all)",
+    )
+    segment.add_argument(
+        "--prob",
+        choices=("8", "16", "float"),
+        default="8",
+        help="probability as PNG of 8 or 16 bit, or as float TIFF",
+    )
+    segment.add_argument("--pixel-size", type=float, help="mm per pixel of the photograph")
+    segment.add_argument("--tile", type=int, help="side of a tile (default: by the model)")
     segment.add_argument("--device", default="auto")
     return parser
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from csbsr.files import write_json
 from csbsr.model_file import LoadedModel, load_model
-from csbsr.segment import segment_files
+from csbsr.photographs import find_photographs
+from csbsr.segment import SegmentOptions, segment_files
 from csbsr.study.experiments import experiments
 from csbsr.study.freshness import find_fresh
 from csbsr.study.profiles import NAMES, load_profile
@@ -29,6 +30,7 @@ def _request(arguments: argparse.Namespace) -> Request:
         seed=arguments.seed,
         results=_results(arguments),
         protocol=arguments.protocol,
+        mask_values=arguments.mask_values,
     )
 
 
@@ -182,11 +184,30 @@ def evaluate_weights(arguments: argparse.Namespace) -> int:
 
 
 def segment(arguments: argparse.Namespace) -> int:
-    """`csbsr segment`: crack masks of photographs."""
+    """`csbsr segment`: crack masks of photographs; 1 when some of several could not be done."""
+    options = SegmentOptions(
+        output=arguments.output,
+        threshold=arguments.threshold,
+        pictures=tuple(arguments.save),
+        prob=arguments.prob,
+        overwrite=arguments.overwrite,
+        resume=arguments.resume,
+        hr=arguments.hr,
+        tile=arguments.tile,
+        pixel_size=arguments.pixel_size,
+    )
+    photographs = find_photographs(arguments.images, arguments.recursive, arguments.output)
     model = _model(arguments)
-    device = pick_device(arguments.device)
-    for path in segment_files(
-        arguments.images, model, arguments.output, arguments.threshold, device
-    ):
-        print(path)
-    return 0
+    try:
+        report = segment_files(
+            photographs, model, options, pick_device(arguments.device), say=_note
+        )
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("stopped; the same command with --resume goes on") from None
+    for path in report.masks:
+        print(str(path).encode(errors="backslashreplace").decode())
+    if report.failures:
+        _note(f"{len(report.failures)} of {len(photographs)} photographs failed:")
+        for path, reason in report.failures:
+            _note(f"  {path}: {reason.removeprefix(str(path)).lstrip(': ')}")
+    return 1 if report.failures else 0

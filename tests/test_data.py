@@ -8,9 +8,10 @@ import pytest
 import torch
 from PIL import Image
 
-from csbsr.data.cracks import CrackFolder
+from csbsr.data.cracks import CrackFolder, check_apart
 from csbsr.data.distances import signed_distance
 from csbsr.data.manifest import manifest, manifest_text, near_duplicates
+from csbsr.data.masks import MaskRule
 from csbsr.data.natural import NaturalImages, SyntheticNatural, open_natural
 from csbsr.data.stream import CrackStream, NaturalStream
 from csbsr.data.synthetic import SyntheticCracks, open_cracks
@@ -112,8 +113,30 @@ def spoil_truncated(root: Path) -> None:
     path.write_bytes(path.read_bytes()[:-300])
 
 
-def spoil_text(root: Path) -> None:
-    (root / "train" / "images" / "notes.txt").write_text("notes")
+def spoil_no_images(root: Path) -> None:
+    spoil_empty(root)
+    (root / "train" / "images").rmdir()
+
+
+def rewrite_masks(root: Path, mask: np.ndarray) -> None:
+    for path in (root / "train" / "masks").iterdir():
+        write(path, values=mask)
+
+
+def spoil_all(root: Path) -> None:
+    rewrite_masks(root, line_mask() // 255 * 2)
+
+
+def spoil_empty_masks(root: Path) -> None:
+    rewrite_masks(root, line_mask() * 0)
+
+
+def spoil_inverted(root: Path) -> None:
+    rewrite_masks(root, 255 - line_mask())
+
+
+def spoil_two_masks(root: Path) -> None:
+    write(root / "train" / "masks" / "b_mask.png", values=line_mask())
 
 
 def spoil_grey(root: Path) -> None:
@@ -138,15 +161,22 @@ def spoil_twice(root: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
-        (spoil_missing, "images does not exist; create it"),
+        (spoil_missing, r"has no train split \(it holds test\); put images and masks"),
+        (spoil_no_images, "images does not exist; create it"),
         (spoil_empty, "images holds no images; put"),
         (spoil_no_mask, r"b.jpg has no mask; add .*masks/b.png"),
         (spoil_mask_size, r"b.png is 28x24 but its image is 32x24; resize the mask"),
-        (spoil_corrupt, r"b.jpg is not a readable image; replace or remove"),
-        (spoil_truncated, r"b.jpg is damaged or no image; replace or remove"),
-        (spoil_text, r"notes.txt is no image .*; move it"),
-        (spoil_grey, r"b.png is not binary .*; save it"),
-        (spoil_zero_one, r"b.png has the values 0 and 1; save it"),
+        (spoil_corrupt, r"b.jpg is no picture .*; replace or remove"),
+        (spoil_truncated, r"b.jpg is damaged \(.*truncated.*\); replace or remove"),
+        (spoil_grey, r"b.png is not black and white \(values 0: 82.03%, .*any>0., or save it"),
+        (
+            spoil_zero_one,
+            r"b.png .*\(values 0: 87.50%, 1: 12.50%\).*--mask-values crack=1, or save",
+        ),
+        (spoil_all, r"not black and white .*\(2 more files are bad\)"),
+        (spoil_empty_masks, r"none of the 3 masks .* has any crack: there is nothing to learn"),
+        (spoil_inverted, r"masks in .* are mostly crack \(88% of .*give --mask-values inverted"),
+        (spoil_two_masks, r"b.png and b_mask.png are masks of one image; remove one"),
         (spoil_small, r"b.jpg is 20x16, smaller than the 24 pixels needed; remove it or"),
         (spoil_twice, r"b.png and b.jpg share a name; remove one"),
     ],
@@ -156,6 +186,50 @@ def test_bad_folder_is_one_clear_line(root, spoil, words):
     with pytest.raises(ValueError, match=words) as caught:
         CrackFolder(root, "train", min_size=24).check()
     assert "\n" not in str(caught.value)
+
+
+def test_doubtful_things_are_said_and_do_not_stop(root):
+    (root / "train" / "images" / "notes.txt").write_text("notes")
+    write(root / "train" / "masks" / "b.png", values=255 - line_mask())
+    Image.fromarray(np.full((24, 32, 4), 100, np.uint8)).save(root / "train/images/clear.png")
+    write(root / "train" / "masks" / "clear_mask.png", values=line_mask())
+    notes = CrackFolder(root, "train").check()
+    assert len(notes) == 3
+    for words in ("notes.txt is no image", "b: more crack than", "clear: transparency left out"):
+        assert sum(words in note for note in notes) == 1
+    for path in (root / "test" / "masks").iterdir():
+        write(path, values=line_mask() * 0)
+    (note,) = CrackFolder(root, "test").check()
+    assert "no crack in any mask" in note
+
+
+def test_a_test_split_of_training_images_is_said(root):
+    with pytest.raises(ValueError, match=r"all 3 test images .* are training images"):
+        check_apart(CrackFolder(root, "train"), CrackFolder(root, "test"))
+    Image.fromarray(np.zeros((24, 32, 3), np.uint8)).save(root / "test" / "images" / "a.jpg")
+    (note,) = check_apart(CrackFolder(root, "train"), CrackFolder(root, "test"))
+    assert "b and 1 more images: also in the training split" in note
+
+
+def test_images_are_turned_as_their_exif_says_and_masks_checked_against_it(root):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    photo = Image.fromarray(np.random.default_rng(0).integers(0, 255, (32, 24, 3), np.uint8))
+    photo.save(root / "train" / "images" / "a.jpg", exif=exif)  # upright 32 wide, 24 high
+    assert CrackFolder(root, "train").load(0)[0].shape == (3, 24, 32)
+    write(root / "train" / "masks" / "a.png", values=line_mask().T)
+    words = "a.png is 24x32 but its image is 32x24 once it is turned as its EXIF says; turn the"
+    with pytest.raises(ValueError, match=words):
+        CrackFolder(root, "train")
+
+
+def test_masks_that_a_rule_maps_change_the_fingerprint(root):
+    for path in (root / "train" / "masks").iterdir():
+        write(path, values=line_mask() // 255 * 2)
+    mapped = CrackFolder(root, "train", rule=MaskRule(values=(2,)))
+    assert mapped.check() == ()
+    assert np.array_equal(mapped.load(0)[1][0], line_mask() > 0)
+    assert mapped.fingerprint() != CrackFolder(root, "train").fingerprint()
 
 
 def test_natural_folder_passes_over_other_files_and_small_images(tmp_path):
@@ -314,7 +388,7 @@ def test_bad_stream_is_one_clear_line(root):
 def test_loader_passes_errors_on_and_can_be_closed(root):
     spoil_grey(root)
     stream = CrackStream(CrackFolder(root, "train"), 16, 3, 0, PRINTED)
-    with pytest.raises(ValueError, match="not binary"):
+    with pytest.raises(ValueError, match="not black and white"):
         next(stream.loader(0, 3, 2))
     loader = CrackStream(SyntheticCracks(2, 32), None, 1, 0, PRINTED).loader(0, 100, 2)
     next(loader)

@@ -204,7 +204,7 @@ BESIDE = {
     "csbsr.protocol": "hashed as values",
     "csbsr.study.experiments": "hashed as values",
     "csbsr.study.profiles": "hashed as values",
-    "csbsr.study.toml": "reads profiles, which are hashed as values",
+    "csbsr.toml": "reads profiles, which are hashed as values",
     "csbsr.study.digest": "hashes",
     "csbsr.study.recipe": "hashes",
     "csbsr.study.freshness": "hashes",

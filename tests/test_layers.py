@@ -11,11 +11,12 @@ HOUSES = {"csbsr": ROOT / "csbsr", "csbsr_book": ROOT / "book" / "csbsr_book"}
 
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("csbsr.protocol", "csbsr.files", "csbsr.toml", "csbsr.study.digest"),
-    ("csbsr.degradation", "csbsr.metrics"),
+    ("csbsr.degradation", "csbsr.metrics", "csbsr.tiling", "csbsr.rasters"),
     ("csbsr.networks", "csbsr.realistic"),
     ("csbsr.data", "csbsr.losses", "csbsr.model_file"),
     ("csbsr.training",),
-    ("csbsr.evaluation", "csbsr.inference"),
+    ("csbsr.evaluation", "csbsr.inference", "csbsr.photographs"),
+    ("csbsr.unfinished",),
     ("csbsr.segment",),
     ("csbsr.study.provenance", "csbsr.study.experiments", "csbsr.study.profiles"),
     ("csbsr.study.breakdown", "csbsr.study.models", "csbsr.study.panels"),

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -135,11 +136,12 @@ BAD_DATA = {
         lambda f: (f / "test" / "images" / "crack_1.jpg.png").write_bytes(b"\x89PNG\r\n no"),
         ["crack_1.jpg.png"],
     ),
-    "not an image": (
-        lambda f: (f / "test" / "images" / "notes.txt").write_text("hello"),
-        ["notes.txt"],
+    "no test split": (lambda f: shutil.rmtree(f / "test"), ["has no test split"]),
+    "test is train": (
+        lambda f: shutil.copytree(f / "train", f / "test", dirs_exist_ok=True),
+        ["test images", "are training images"],
     ),
-    "grey mask": (lambda f: spoil_mask(f, 128), ["crack_0.jpg.png", "not binary"]),
+    "grey mask": (lambda f: spoil_mask(f, 128), ["crack_0.jpg.png", "--mask-values"]),
     "smaller than the crop": (small_images, ["crack_1.jpg.png", "64"]),
     "empty folder": (empty, ["holds no images"]),
 }
@@ -254,7 +256,7 @@ def test_images_are_checked_until_a_result_was_made_from_them(
     checked: list[str] = []
     whole = CrackFolder.check
     monkeypatch.setattr(
-        CrackFolder, "check", lambda self: (checked.append(self.split), whole(self))
+        CrackFolder, "check", lambda self: (checked.append(self.split), whole(self))[1]
     )
     assert run(folder, tmp_path / "out") == 0
     assert checked == ["train", "test"]

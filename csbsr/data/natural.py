@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from csbsr.data.cracks import SUFFIXES, files_fingerprint, image_size, read_image
+from csbsr.data.cracks import files_fingerprint, read_image
 from csbsr.data.memory import Memory
+from csbsr.data.photos import SUFFIXES, picture_size
 from csbsr.data.surfaces import natural_texture
 
 KNOWN_LAYOUTS = ("DIV2K_train_HR", "Flickr2K/Flickr2K_HR", "Flickr2K_HR", "DIV2K/DIV2K_train_HR")
@@ -35,7 +36,7 @@ class NaturalImages:
             if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
         ]
         least = max(min_size or 1, 4)
-        self._paths = [path for path in paths if min(image_size(path)) >= least]
+        self._paths = [path for path in paths if min(picture_size(path)) >= least]
         self.skipped = len(paths) - len(self._paths)
         if not self._paths:
             raise ValueError(

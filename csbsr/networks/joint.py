@@ -38,7 +38,8 @@ class Normalise(nn.Module):
     """Normalisation of the SR image before segmentation: (B, 3, H, W) -> (B, 3, H, W), float32.
 
     "instance": every channel of every image to mean 0, variance 1 (released configuration);
-    "dataset": by fixed statistics; "none": as it is.
+    "dataset": by fixed statistics; "none": as it is. A tile of a larger image is normalised as the
+    image is when `statistics` gives the image's mean and standard deviation, (3, 1, 1) each.
     """
 
     def __init__(self, kind: Normalisation = "instance") -> None:
@@ -49,11 +50,14 @@ class Normalise(nn.Module):
         for name, values in (("mean", DATASET_MEAN), ("std", DATASET_STD)):
             self.register_buffer(name, torch.tensor(values)[:, None, None], persistent=False)
 
-    def forward(self, image: Tensor) -> Tensor:
-        """Normalise images."""
+    def forward(self, image: Tensor, statistics: tuple[Tensor, Tensor] | None = None) -> Tensor:
+        """Normalise images; `statistics` replace those of each image, for "instance" alone."""
         image = full_precision(image)
         if self.kind == "instance":
-            return F.instance_norm(image)
+            if statistics is None:
+                return F.instance_norm(image)
+            mean, std = statistics
+            return (image - mean) / std
         return (image - self.mean) / self.std if self.kind == "dataset" else image
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from csbsr.data.masks import WHITE_ON_BLACK, MaskRule
 from csbsr.files import locked, write_json
 from csbsr.protocol import REPRODUCTION, Protocol
 from csbsr.study.experiments import Experiment, experiment, with_ancestors
@@ -20,7 +21,7 @@ from csbsr.study.provenance import commit, repository_root, run_card
 from csbsr.study.recipe import EMBEDDED, options
 from csbsr.study.record import measurements, threshold_of
 from csbsr.study.results import SCHEMA, ResultFile, read_result, require_writable
-from csbsr.study.sources import Source, check, data_name, hash_of, natural_hash, open_data
+from csbsr.study.sources import Source, check_all, data_name, hash_of, natural_hash, open_data
 from csbsr.study.steps import Plan, trained
 from csbsr.study.trained import keep_model
 from csbsr.training.distributed import from_first, ranks
@@ -48,6 +49,8 @@ class Request:
     precision: str | None = None
     compile: bool = False
     tensorboard: bool = False
+    mask_values: str | None = None
+    """Which values of the masks are crack, as `MaskRule.parse` reads it; None: white on black."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,8 @@ class Context:
     """Where results of this profile, data set and protocol lie."""
     code: dict[str, object]
     """Commit of the moment the run began."""
+    notes: tuple[str, ...] = ()
+    """What is doubtful about the data, one line each."""
 
     @property
     def profile(self) -> Profile:
@@ -101,7 +106,8 @@ def prepare(request: Request, names: Sequence[str] = (), quiet: bool = True) -> 
     device = pick_device(request.device)
     require_writable(request.results)
     data = data_name(request.data)
-    train, validation, test = open_data(request.data, profile, protocol)
+    rule = MaskRule.parse(request.mask_values) if request.mask_values else WHITE_ON_BLACK
+    train, validation, test = open_data(request.data, profile, protocol, rule)
     runs = request.runs or request.results.parent / "runs"
     plan = Plan(
         profile=profile,
@@ -127,10 +133,11 @@ def prepare(request: Request, names: Sequence[str] = (), quiet: bool = True) -> 
     folder = request.results / profile.name / data / protocol.name
     found = find_fresh(request.results, profile.name, data, protocol.name).fresh
     known = [result for runs in found.values() for result in runs]
+    notes: tuple[str, ...] = ()
     if all(result.card["data_hash"] != plan.data_hash for result in known):
-        check(train, validation, test)
+        notes = check_all(train, validation, test)
     _refuse_mixture(plan, known, folder, natural)
-    return Context(request, plan, validation, test, folder, commit())
+    return Context(request, plan, validation, test, folder, commit(), notes)
 
 
 def _refuse_mixture(plan: Plan, known: Sequence[ResultFile], folder: Path, natural: bool) -> None:
@@ -248,6 +255,8 @@ def run_experiments(
     """Run several experiments, parents first; those with a fresh result are passed over."""
     ordered = with_ancestors(list(names))
     context = prepare(request, ordered, quiet)
+    for note in context.notes:
+        say(f"note: {note}")
     paths = []
     started = time.perf_counter()
     for number, name in enumerate(ordered, start=1):
