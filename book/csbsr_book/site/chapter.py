@@ -1,4 +1,4 @@
-"""What a notebook needs: its parameters, its results, and a way to show figures and run cards."""
+"""What a notebook needs: its parameters, its results, and a way to show figures and tables."""
 
 import inspect
 import os
@@ -7,41 +7,24 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from IPython.display import HTML, display
+from markupsafe import Markup
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from csbsr.protocol import REPRODUCTION, Protocol
-from csbsr.study.freshness import find_fresh
+from csbsr.study.freshness import FoundResults, find_fresh
 from csbsr.study.profiles import Profile, load_profile
 from csbsr.study.provenance import repository_root, run_card
 from csbsr.study.results import ResultFile
 from csbsr.study.run import Request, pick_device, run_experiments
 from csbsr.study.sources import data_name, hash_of, open_data
-from csbsr_book.site.display import Origin, figure_html, run_card_html
-from csbsr_book.site.exhibit import Exhibit, Picture, figure_values, is_building, slug, table_values
+from csbsr_book.site import table as tables
+from csbsr_book.site.display import Origin, figure_html, render, run_card_html
+from csbsr_book.site.exhibit import CaptionedFigure, Exhibit, figure_values, is_building, slug
+from csbsr_book.site.table import Table
+from csbsr_book.site.theme import STYLE
 
 SOURCE_URL = "https://github.com/csbsr/csbsr/blob/main"
-
-STYLE = {
-    "figure.facecolor": "white",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.color": "#e3e3e3",
-    "grid.linewidth": 0.6,
-    "axes.axisbelow": True,
-    "axes.titlesize": 10.5,
-    "axes.labelsize": 9.5,
-    "xtick.labelsize": 8.5,
-    "ytick.labelsize": 8.5,
-    "legend.fontsize": 8.5,
-    "legend.frameon": False,
-    "font.family": "DejaVu Sans",
-    "lines.linewidth": 1.6,
-    "image.interpolation": "nearest",
-    "figure.constrained_layout.use": True,
-}
-"""Matplotlib settings of every figure in the book."""
 
 
 class Chapter:
@@ -64,49 +47,41 @@ class Chapter:
         self.name = name
         self.profile: Profile = load_profile(profile)
         self.protocol: Protocol = self.profile.protocol(protocol)
-        self.seed = int(seed)
         self.data = str(data or os.environ.get("CSBSR_DATA") or "synthetic")
-        self.results_folder = Path(results) if results else repository_root() / "results"
+        folder = Path(results) if results else repository_root() / "results"
+        self.request = Request(profile, self.data, int(seed), folder, protocol)
+        self.seed, self.results_folder = self.request.seed, folder
+        self.trained = False
         self.started = self.shown = time.perf_counter()
         self.labels: dict[str, int] = {}
-        self.data_hash: str | None = None
-        self.device = "cpu"  # until something is trained
+        self.data_facts: dict[str, object] = {}
         plt.rcParams.update(STYLE)
         plt.close("all")
-        if not is_building():
-            display(HTML(style_html()))
+        sheet = repository_root() / "book" / "_static" / "csbsr.css"
+        if sheet.exists() and not is_building():
+            self.html(render("style.html", sheet=Markup(sheet.read_text(encoding="utf-8"))))
 
     @property
     def smoke(self) -> bool:
         """Whether numbers of this run only prove that the code runs."""
         return not self.profile.is_result
 
-    def measure(self, names: Sequence[str]) -> dict[str, list[ResultFile]]:
-        """Results of these experiments in this profile; those missing or stale are run first."""
-        request = Request(
-            profile=self.profile.name,
-            data=self.data,
-            seed=self.seed,
-            results=self.results_folder,
-            protocol=self.protocol.name,
-        )
-        run_experiments(names, request, quiet=True)
-        self.device = str(pick_device("auto"))
-        found = self._fresh()
-        return {name: found.get(name, []) for name in names}
+    def measure(self, names: Sequence[str]) -> FoundResults:
+        """Results of this profile and data; those of `names` that are missing are run first."""
+        self.trained = True
+        run_experiments(names, self.request, quiet=True)
+        return self._found(self.profile, data_name(self.data))
 
-    def measured(self) -> dict[str, list[ResultFile]]:
+    def measured(self) -> FoundResults:
         """Every real result there is: of this profile, or when it is `smoke` of a larger one."""
         if not self.smoke:
-            return self._fresh()
-        for profile in ("paper", "quick"):
-            if found := find_fresh(self.results_folder, profile).fresh:
-                return found
-        return {}
+            return self._found(self.profile, data_name(self.data))
+        found = [self._found(load_profile(name), None) for name in ("paper", "quick")]
+        return next((f for f in found if f.fresh), next((f for f in found if f.stale), found[0]))
 
-    def _fresh(self) -> dict[str, list[ResultFile]]:
-        place = (self.profile.name, data_name(self.data), self.protocol.name)
-        return find_fresh(self.results_folder, *place).fresh
+    def _found(self, profile: Profile, data: str | None) -> FoundResults:
+        protocol = profile.protocol(self.request.protocol).name
+        return find_fresh(self.results_folder, profile.name, data, protocol)
 
     def show(
         self,
@@ -130,26 +105,40 @@ class Chapter:
             figure.savefig(Path(folder) / f"{label}.png", dpi=144)
         words = {"caption": caption, "alt": alt, "origin": origin, "smoke": smoke}
         below = self._exhibit(label, "figure", figure_values(figure), results, words).publish()
-        shown = figure_html(
-            figure, label=label, caption=caption, alt=alt, origin=origin, smoke=smoke, below=below
+        self.html(
+            figure_html(
+                figure,
+                label=label,
+                caption=caption,
+                alt=alt,
+                origin=origin,
+                smoke=smoke,
+                below=below,
+            )
         )
-        display(HTML(shown))
         plt.close(figure)
 
-    def picture(self, label: str, picture: Picture) -> None:
+    def captioned(self, label: str, shown: CaptionedFigure) -> None:
         """Show a figure that brings its own words."""
-        figure, caption, alt, smoke, results = picture
+        figure, caption, alt, smoke, results = shown
         self.show(figure, label=label, caption=caption, alt=alt, smoke=smoke, results=results)
 
-    def html(self, text: str, *, label: str = "", results: Sequence[ResultFile] = ()) -> None:
-        """Show HTML that a function of the package rendered.
+    def table(self, *shown: Table, label: str = "", results: Sequence[ResultFile] = ()) -> None:
+        """Show one or several tables, below them their run card and numbers.
 
-        Below tables stand their run card and numbers; `label` is by default made of the caption.
+        `label` is by default made of the first caption. Without any row there is no card either.
         """
-        if tables := table_values(text):
-            label = label or slug(tables[0]["caption"])
-            text += self._exhibit(label, "table", tables, results, {}).publish()
-        display(HTML(text))
+        text = Markup("\n").join(map(tables.html, shown))
+        if filled := [table for table in shown if table.rows]:
+            values = [tables.values(table) for table in filled]
+            words = {"smoke": all(table.smoke for table in filled)}
+            label = label or slug(filled[0].caption)
+            text += self._exhibit(label, "table", values, results, words).publish()
+        self.html(text)
+
+    def html(self, text: str) -> None:
+        """Show HTML that a template made."""
+        display(HTML(str(text)))
 
     def _exhibit(
         self,
@@ -164,51 +153,44 @@ class Chapter:
         label = label if number == 1 else f"{label}-{number}"
         now = time.perf_counter()
         seconds, self.shown = now - self.shown, now
-        card = self._card(seconds)
+        card = self._card(seconds, bool(words["smoke"]))
         return Exhibit(self.name, label, kind, values, card, results, words)
 
-    def _card(self, seconds: float) -> dict[str, object]:
-        if self.data_hash is None:
-            self.data_hash = hash_of(open_data(self.data, self.profile, self.protocol))
-        return run_card(
+    def _card(self, seconds: float, trained: bool) -> dict[str, object]:
+        """Run card of this page; profile, protocol and data are in it where it has `trained`."""
+        if trained and not self.data_facts:
+            sources = open_data(self.data, self.profile, self.protocol)
+            self.data_facts = {"images": len(sources[-1]), "data_hash": hash_of(sources)}
+        device = pick_device(self.request.device) if trained else "cpu"
+        card = run_card(
             profile=self.profile.name,
             protocol=self.protocol.name,
             seed=self.seed,
             data=data_name(self.data),
-            data_hash=self.data_hash,
+            data_hash=str(self.data_facts.get("data_hash", "")),
             seconds=seconds,
-            device=self.device,
+            device=str(device),
         )
+        if trained:
+            return card | self.data_facts | {"protocol_changes": self.profile.protocol_changes}
+        return {k: v for k, v in card.items() if k not in ("profile", "protocol", "data_hash")}
 
     def source(self, function: Callable[..., object]) -> None:
         """Show the source of the function that computes an equation, with a link to its file."""
+        from pygments import highlight
+        from pygments.formatters import HtmlFormatter
+        from pygments.lexers import PythonLexer
+
         lines, first = inspect.getsourcelines(inspect.unwrap(function))
         path = Path(inspect.getsourcefile(inspect.unwrap(function)))
         relative = path.relative_to(repository_root()).as_posix()
         last = first + len(lines) - 1
+        code = highlight("".join(lines), PythonLexer(), HtmlFormatter(nowrap=True))
+        where = f"{relative}, lines {first}-{last}"
         link = f"{SOURCE_URL}/{relative}#L{first}-L{last}"
-        display(HTML(source_html("".join(lines), f"{relative}, lines {first}-{last}", link)))
+        self.html(render("source.html", code=Markup(code), where=where, link=link))
 
     def run_card(self) -> None:
         """Show where the numbers of this page come from."""
-        card = self._card(time.perf_counter() - self.started)
-        display(HTML(run_card_html(card, note=self.profile.note)))
-
-
-def style_html() -> str:
-    """The book's style sheet, for pages that are no part of the rendered book."""
-    sheet = repository_root() / "book" / "_static" / "csbsr.css"
-    return f"<style>{sheet.read_text(encoding='utf-8')}</style>" if sheet.exists() else ""
-
-
-def source_html(code: str, where: str, link: str) -> str:
-    """Highlighted Python with a caption that links to the file."""
-    from pygments import highlight
-    from pygments.formatters import HtmlFormatter
-    from pygments.lexers import PythonLexer
-
-    body = highlight(code, PythonLexer(), HtmlFormatter(nowrap=True))
-    return (
-        f'<details class="source"><summary>Source: <a href="{link}">{where}</a></summary>'
-        f'<div class="highlight"><pre>{body}</pre></div></details>'
-    )
+        card = self._card(time.perf_counter() - self.started, self.trained)
+        self.html(run_card_html(card, note=self.profile.note if self.trained else ""))
