@@ -4,17 +4,16 @@ Pillow wants a whole picture in memory; a mosaic of 182 megapixels, four times e
 billion pixels.
 """
 
-import os
 import struct
-import tempfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
+
+from csbsr.files import replacing
 
 Rows = Iterable[NDArray]
 """Blocks (rows, W) or (rows, W, 3) from the top down, uint8, uint16 or float32."""
@@ -22,31 +21,9 @@ MOST_IN_TIFF = 2**32 - 1024
 """Bytes of pixels that a TIFF's 32-bit offsets can reach."""
 
 
-@contextmanager
-def whole_file(path: Path) -> Iterator[BinaryIO]:
-    """A file to write into that takes the place of `path` when all went well, and only then.
-
-    OSErrors name `path`.
-    """
-    handle, name = -1, ""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".csbsr-", suffix=".part")
-        with os.fdopen(handle, "wb") as file:
-            yield file
-        os.chmod(name, 0o644)
-        os.replace(name, path)
-    except BaseException as error:
-        if name:
-            Path(name).unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            raise OSError(error.errno, error.strerror, str(path)) from error
-        raise
-
-
 def write_png(path: Path, size: tuple[int, int], rows: Rows) -> None:
     """Write grey or RGB rows of uint8 or uint16 as PNG of `size` = (H, W); whole or not at all."""
-    with whole_file(path) as file:
+    with replacing(path) as temporary, temporary.open("wb") as file:
         file.write(b"\x89PNG\r\n\x1a\n")
         packer, first = zlib.compressobj(3), True
         for block in rows:
@@ -73,19 +50,13 @@ def write_float_tiff(path: Path, size: tuple[int, int], rows: Rows) -> None:
         (273, 4, 8 + 2 + 12 * 10 + 4), (277, 3, 1), (278, 4, height), (279, 4, count),
         (339, 3, 3),
     ]  # fmt: skip
-    with whole_file(path) as file:
+    with replacing(path) as temporary, temporary.open("wb") as file:
         file.write(struct.pack("<2sHI", b"II", 42, 8) + struct.pack("<H", len(entries)))
         for tag, kind, value in entries:
             file.write(struct.pack("<HHII", tag, kind, 1, value))
         file.write(struct.pack("<I", 0))
         for block in rows:
             file.write(block.astype("<f4").tobytes())
-
-
-def write_bytes(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Let `write` fill a small file; whole or not at all."""
-    with whole_file(path) as file:
-        write(file)
 
 
 def _filtered(block: NDArray) -> bytes:

@@ -20,11 +20,12 @@ import torch
 from numpy.typing import NDArray
 
 from csbsr.data.photos import LARGEST, read_photo
+from csbsr.files import replacing
 from csbsr.inference import Progress, Segmenter
 from csbsr.metrics.cracks import Crack, crack_list
 from csbsr.model_file import LoadedModel
 from csbsr.photographs import Photograph
-from csbsr.rasters import whole_file, write_float_tiff, write_png
+from csbsr.rasters import write_float_tiff, write_png
 from csbsr.tiling import Canvas, Canvases
 from csbsr.unfinished import Clock, Say, WorkFolder, clock_text
 
@@ -123,8 +124,8 @@ def segment_files(
         say(f"  failed: {reason}")
         report.failures.append((photograph.path, reason))
     if rows:
-        with whole_file(table) as file:
-            file.write(_table(rows).encode(errors="backslashreplace"))
+        with replacing(table) as temporary:
+            temporary.write_text(_table(rows), encoding="utf-8", errors="backslashreplace")
     return report
 
 
@@ -173,8 +174,9 @@ class _Job:
             out, state = self._segment(photo.pixels, work)
             self._write(photo.pixels, out, state)
             content = self._cracks(photo.pixels, out.prob, photo.notes) | {"key": key}
-            with whole_file(self.target("cracks")) as file:
-                file.write(json.dumps(content, indent=1, allow_nan=False).encode())
+            with replacing(self.target("cracks")) as temporary:
+                text = json.dumps(content, indent=1, allow_nan=False)
+                temporary.write_text(text, encoding="utf-8")
             work.done = True
         return content
 

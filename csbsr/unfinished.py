@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+from csbsr.files import write_json
 from csbsr.inference import Progress
-from csbsr.rasters import whole_file
 from csbsr.tiling import DiskArray, Tiling
 
 Say = Callable[[str], None]
@@ -50,8 +50,7 @@ class WorkFolder:
 
     def save(self, state: Progress) -> None:
         """Note how far it is."""
-        with whole_file(self.folder / "state.json") as file:
-            file.write(json.dumps({"key": self.key, "state": asdict(state)}).encode())
+        write_json(self.folder / "state.json", {"key": self.key, "state": asdict(state)})
 
     def _known(self) -> Progress | None:
         try:

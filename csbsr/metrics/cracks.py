@@ -28,8 +28,8 @@ class Crack(NamedTuple):
     """First column to the right of it."""
     area: int
     length: float
-    """Along the centreline: 1 per straight step, sqrt(2) per diagonal one, and the half pixel
-    beyond each end; branches add up."""
+    """Along the centreline: 1 per straight step, sqrt(2) per diagonal one, and from each end of it
+    to the crack's edge; branches add up."""
     mean_width: float
     """Area by length."""
     maximum_width: float
@@ -55,8 +55,8 @@ def crack_list(mask: ArrayLike, least_area: int = LEAST_AREA) -> list[Crack]:
 
 def _measure(piece: NDArray[np.bool_], area: int, box: tuple[slice, slice]) -> Crack:
     line = skeleton(piece)
-    length = line_length(line)
     inside = ndimage.distance_transform_edt(piece)
+    length = line_length(line, inside)
     rows, columns = box
     return Crack(
         rows.start,
@@ -70,13 +70,17 @@ def _measure(piece: NDArray[np.bool_], area: int, box: tuple[slice, slice]) -> C
     )
 
 
-def line_length(line: NDArray[np.bool_]) -> float:
-    """Length in pixels of lines one pixel wide: of all steps, plus one for the two ends' halves.
+def line_length(line: NDArray[np.bool_], inside: NDArray[np.float64]) -> float:
+    """Length in pixels of lines one pixel wide, with the way from their ends to the edge.
 
-    Diagonal steps round a corner that straight steps already join are not counted.
+    `inside` is the distance of each pixel's centre to the nearest centre outside. Diagonal steps
+    round a corner that straight steps already join are not counted.
     """
     straight = np.count_nonzero(line[1:] & line[:-1]) + np.count_nonzero(line[:, 1:] & line[:, :-1])
     down = line[1:, 1:] & line[:-1, :-1] & ~line[1:, :-1] & ~line[:-1, 1:]
     up = line[1:, :-1] & line[:-1, 1:] & ~line[1:, 1:] & ~line[:-1, :-1]
     diagonal = np.count_nonzero(down) + np.count_nonzero(up)
-    return float(straight + np.sqrt(2) * diagonal + 1)
+    neighbours = ndimage.convolve(line.astype(np.int8), _ALL_NEIGHBOURS, mode="constant") - line
+    beyond = inside - 0.5  # to the edge of the last pixel
+    ends = beyond[line & (neighbours == 1)].sum() + 2 * beyond[line & (neighbours == 0)].sum()
+    return float(straight + np.sqrt(2) * diagonal + ends)
