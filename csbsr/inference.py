@@ -316,11 +316,9 @@ class Segmenter:
 
     def _sr_tiling(self) -> Tiling:
         known = delta_kernels(1).to(self.device) if isinstance(self.model.sr, KBPN) else None
-
-        def resolve(x: Tensor) -> Tensor:
-            return self.model.super_resolve(x, known)[0]
-
-        radius = receptive_radius(resolve, (16, 80), self.device)
+        radius = receptive_radius(
+            lambda x: self.model.super_resolve(x, known)[0], (16, 80), self.device
+        )
         return Tiling(core=TRAINED_SIZE // 4, halo=min(radius or 24, 32))
 
     def _tiling(self, tile: int | None) -> Tiling:

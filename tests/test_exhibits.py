@@ -129,7 +129,7 @@ def test_the_data_hash_is_that_of_the_results(shown: list[str]) -> None:
 
     Chapter("x").html(table_html(["A"], [["1"]], caption="t"))
     request = Request(profile="smoke", data="synthetic", seed=0, results=ROOT / "results")
-    assert embedded(shown[1])["run_card"]["data_hash"] == prepare(request).data_hash
+    assert embedded(shown[1])["run_card"]["data_hash"] == prepare(request).plan.data_hash
 
 
 def test_html_without_a_table_stays_as_it_is(shown: list[str]) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import tomllib
 from pathlib import Path
 
 import nbformat
@@ -127,6 +128,15 @@ def test_every_data_file_of_the_packages_has_a_reader() -> None:
         for path in folder.rglob("*"):
             if path.suffix in SUFFIXES and not path.name.startswith("."):
                 assert path in read, f"{path.relative_to(ROOT)} is read by no chapter"
+
+
+def test_every_data_file_is_installed_with_its_package() -> None:
+    patterns = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    for name, folder in (("csbsr", ROOT / "csbsr"), ("csbsr_book", ROOT / "book" / "csbsr_book")):
+        shipped = {p for glob in patterns["package-data"][name] for p in folder.glob(glob)}
+        for path in folder.rglob("*"):
+            if path.suffix in SUFFIXES and not path.name.startswith("."):
+                assert path in shipped, f"{path.relative_to(ROOT)} is missing in package-data"
 
 
 def test_what_stands_in_a_source() -> None:

@@ -342,7 +342,7 @@ def test_evaluate_fills_the_authors_line(cracks: Path, tmp_path: Path, capsys) -
 
     assert main([*arguments, "--experiment", "hr-pspnet"]) == 0
     path = Path(capsys.readouterr().out.strip())
-    assert path.is_relative_to(results / "authors" / "cracks")
+    assert path == results / "authors" / "cracks" / "released" / "hr-pspnet-seed0.json"
     content = json.loads(path.read_text())
     assert set(content) >= set(KEYS)
     assert content["experiment"] == "hr-pspnet"
