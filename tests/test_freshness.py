@@ -315,7 +315,7 @@ def test_a_stored_result_is_judged_with_its_own_overrides_and_images(tmp_path: P
     assert not is_stale(read_result(put_result(tmp_path, "hr-pspnet")))
     plain = put_result(tmp_path, "hr-pspnet", data="walls", data_hash="of walls")
     assert not is_stale(read_result(plain))
-    given = put_result(tmp_path, "kbpn+pspnet", overrides={"precision": "fp32"})
+    given = put_result(tmp_path, "kbpn+pspnet", overrides={"precision": "bf16"})
     assert not is_stale(read_result(given))
     for change in (
         {"overrides": {}},
@@ -328,7 +328,7 @@ def test_a_stored_result_is_judged_with_its_own_overrides_and_images(tmp_path: P
         content["run_card"] |= change
         write_json(given, content)
         assert is_stale(read_result(given)), change
-        put_result(tmp_path, "kbpn+pspnet", overrides={"precision": "fp32"})
+        put_result(tmp_path, "kbpn+pspnet", overrides={"precision": "bf16"})
 
 
 @pytest.mark.parametrize("key", ["fingerprint", "overrides", "data", "data_hash", "natural_hash"])

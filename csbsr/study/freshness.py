@@ -17,7 +17,9 @@ from csbsr.study.results import ResultFile, find_results
 from csbsr.study.steps import steps_of
 
 MEASURING = ("csbsr.evaluation", "csbsr.metrics")
-"""Modules that measure; `csbsr.study.record` says what is kept of it."""
+"""Modules that measure, with all that they import."""
+KEEPING = ("csbsr.study.record", "csbsr.study.breakdown", "csbsr.data.split", "csbsr.data.groups")
+"""Modules that say what is kept of it, and which images are held out to choose a threshold."""
 
 
 def lineage(row: Experiment) -> list[Experiment]:
@@ -33,7 +35,7 @@ def fingerprint(row: Experiment, settings: Settings) -> str:
         recipe(architecture_of(r, profile, protocol), steps_of(r, profile, protocol), settings)
         for r in lineage(row)
     ]
-    code = code_closure([*MEASURING, *image_modules(settings.data)], ["csbsr.study.record"])
+    code = code_closure([*MEASURING, *image_modules(settings.data)], KEEPING)
     return digest({"training": training, "kernels": profile.kernel_seed, "measuring": code})
 
 
@@ -71,7 +73,7 @@ def imported_fingerprint(
 ) -> str:
     """Hash of all that decides the numbers of published weights, evaluated in `place`'s stead."""
     roots = [*MEASURING, "csbsr.networks.released", *image_modules(data)]
-    alone = [*BUILDERS, "csbsr.study.record", "csbsr.study.authors"]
+    alone = [*BUILDERS, *KEEPING, "csbsr.study.authors"]
     facts = [name, weights, place, options(protocol), load_profile("paper").kernel_seed, data_hash]
     return digest([*facts, code_closure(roots, alone)])
 
