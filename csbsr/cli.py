@@ -29,6 +29,30 @@ def _which(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--runs", type=Path, help="folder of runs (default: runs)")
 
 
+def _data_parser(commands: argparse._SubParsersAction) -> None:
+    """`csbsr data` and its actions."""
+    data = commands.add_parser("data", help="check, convert, split, audit or degrade a data set")
+    actions = data.add_subparsers(dest="action", required=True, metavar="ACTION")
+    check = actions.add_parser("check", help="read everything, say what is there and doubtful")
+    check.add_argument("folder", type=Path)
+    check.add_argument("--sheet", type=Path, help="write a contact sheet (PNG) of the test split")
+    convert_ = actions.add_parser("convert", help="any known layout into train/ and test/")
+    split_ = actions.add_parser("split", help="draw a test split anew, photograph by photograph")
+    split_.add_argument("--test-share", type=float, default=0.15)
+    audit = actions.add_parser(
+        "audit", help="find copies and look-alikes, within and across splits"
+    )
+    audit.add_argument("folder", type=Path)
+    degrade = actions.add_parser("degrade", help="write the degraded test set with its kernels")
+    degrade.add_argument("--seed", type=int, default=5, help="of the kernels")
+    degrade.add_argument("--protocol", default="reproduction")
+    for action in (convert_, split_, degrade):
+        action.add_argument("folder", type=Path)
+        action.add_argument("output", type=Path)
+    for action in (check, convert_, split_, audit, degrade):
+        action.add_argument("--mask-values", help="what is crack: crack=1, 'any>0', inverted")
+
+
 def build_parser() -> argparse.ArgumentParser:
     """All subcommands with their options."""
     parser = argparse.ArgumentParser(prog="csbsr", description=__doc__.split(":")[0])
@@ -115,12 +139,14 @@ def build_parser() -> argparse.ArgumentParser:
     segment.add_argument("--pixel-size", type=float, help="mm per pixel of the photograph")
     segment.add_argument("--tile", type=int, help="side of a tile (default: by the model)")
     segment.add_argument("--device", default="auto")
+
+    _data_parser(commands)
     return parser
 
 
 def _dispatch(arguments: argparse.Namespace) -> int:
     # Commands are imported when they are used: `csbsr --help` must not wait for torch.
-    from csbsr import commands
+    from csbsr import commands, data_commands
 
     handlers = {
         "run": commands.run,
@@ -132,6 +158,7 @@ def _dispatch(arguments: argparse.Namespace) -> int:
         "weights": commands.import_weights,
         "evaluate": commands.evaluate_weights,
         "segment": commands.segment,
+        "data": data_commands.data,
     }
     return handlers[arguments.command](arguments)
 

@@ -1,11 +1,10 @@
 """Segmentation of photographs of any size, such that tiles give what the whole image would give.
 
-What differs between a tile and the whole image is taken care of one by one. The blur kernel is
-estimated once for the photograph. The image that the segmentation network sees is normalised by
-the mean and standard deviation of the *whole* super-resolved photograph, collected while it is
-made. Every window carries a halo of the network's receptive radius, which is cut off again, and
-the photograph's frame is reflected. What remains is global context (pyramid pooling): such
-networks are given windows of the size they were trained on, whose results are blended.
+What differs between a tile and the whole image is taken care of: the blur kernel is estimated once
+for the photograph; the image is normalised by the mean and standard deviation of the *whole*
+super-resolved photograph, collected while it is made; every window carries a halo of the network's
+receptive radius, which is cut off again, and the frame is reflected. Networks with global context
+(pyramid pooling) get windows of the size they were trained on, whose results are blended.
 """
 
 import math
@@ -73,11 +72,10 @@ class Progress:
 
 
 class Segmenter:
-    """A model with the tiles that suit it.
+    """A model with the tiles that suit it; `hr` segments photographs without super-resolution.
 
-    `hr` segments photographs as they are, without super-resolution. `tile` sets the side of a
-    window in pixels of the segmented image (default: by the model). ValueError for a tile below
-    the halo, and for a model that needs the true kernel.
+    `tile` sets the side of a window in pixels of the segmented image (default: by the model).
+    ValueError for a tile below the halo, and for a model that needs the true kernel.
     """
 
     def __init__(
@@ -96,14 +94,24 @@ class Segmenter:
             raise ValueError("this model cannot segment without super-resolution; leave out --hr")
         self.resolves = self.joint and model.sr is not None and not hr
         self.scale = self._scale()
+        self.enlarged = self.scale if self.resolves else 1  # what is cut for C, per photograph's
         with torch.inference_mode(False):  # a caller's inference mode would forbid the gradients
             self.sr_tiling = self._sr_tiling() if self.resolves else None
             self.tiling = self._tiling(tile)
 
+    def tiling_of(self, height: int, width: int) -> Tiling:
+        """How the segmented image of a photograph is cut.
+
+        One that a network with global context can be given whole is given as in evaluation.
+        """
+        window = self.tiling.core + 2 * self.tiling.halo
+        small = self.enlarged * max(height, width) <= window
+        return Tiling(window, 0) if small and self.joint and self.tiling.blend else self.tiling
+
     def shapes(self, height: int, width: int) -> dict[str, tuple[int, ...] | None]:
         """Shapes of the canvases of a photograph of h x w pixels."""
         s = self.scale
-        strip = 2 * self.tiling.blend * (1 if self.joint else s)
+        strip = 2 * self.tiling_of(height, width).blend * (1 if self.joint else s)
         return {
             "sr": (s * height, s * width, 3) if self.resolves or not self.joint else None,
             "prob": (s * height, s * width),
@@ -116,8 +124,8 @@ class Segmenter:
         if self.sr_tiling is not None:
             count = self.sr_tiling.count(height, width)
             first = count + (min(KERNEL_TILES, count) if self._one_kernel() else 0)
-        size = self._segmented_size(height, width)
-        return first, self.tiling.count(*size)
+        size = (self.enlarged * height, self.enlarged * width)
+        return first, self.tiling_of(height, width).count(*size)
 
     @torch.inference_mode()
     def seconds(self, height: int, width: int) -> float:
@@ -127,8 +135,9 @@ class Segmenter:
         if self.sr_tiling is not None:
             cell = next(self.sr_tiling.cells(*grey.shape[:2]))[0]
             times[0] = _timed(lambda: self._super_resolve(grey, cell, None))
-        cell = next(self.tiling.cells(*grey.shape[:2]))[0]
-        times[1] = _timed(lambda: self._probability(grey, cell, None, self._no_kernel()))
+        tiling = self.tiling_of(height, width)
+        cell = next(tiling.cells(*grey.shape[:2]))[0]
+        times[1] = _timed(lambda: self._probability(grey, cell, tiling, None, self._no_kernel()))
         return counts[0] * times[0] + counts[1] * times[1]
 
     @torch.inference_mode()
@@ -156,12 +165,12 @@ class Segmenter:
         source = photo if out.sr is None else out.sr
         kernel = self._no_kernel() if state.kernel is None else _square(state.kernel)
         statistics = self._statistics(state.sums)
-        blender = Blender(out.prob, out.carry, self.tiling, 1)
-        height, width = out.prob.shape[:2]
-        for row in self.tiling.cells(height, width, state.prob_rows):
+        tiling = self.tiling_of(*photo.shape[:2])
+        blender = Blender(out.prob, out.carry, tiling, 1)
+        for row in tiling.cells(*out.prob.shape[:2], state.prob_rows):
             for cell in row:
-                prob = self._probability(source, cell, statistics, kernel)
-                blender.add(cell, inside(prob, cell, self.tiling, 1, blender.span(cell)))
+                prob = self._probability(source, cell, tiling, statistics, kernel)
+                blender.add(cell, inside(prob, cell, tiling, 1, blender.span(cell)))
                 after_tile(1)
             blender.finish(row)
             state.prob_rows = row[0].row + 1
@@ -254,11 +263,12 @@ class Segmenter:
         self,
         source: Canvas,
         cell: Cell,
+        tiling: Tiling,
         statistics: tuple[Tensor, Tensor] | None,
         kernel: Tensor | None,
     ) -> NDArray[np.float32]:
         """Crack probability (H, W) of a window."""
-        window = read_window(source, cell, self.tiling).to(self.device)
+        window = read_window(source, cell, tiling).to(self.device)
         if not self.joint:
             return self.model(window).prob[0, 0].float().cpu().numpy()
         image = self.model.normalise(window, statistics)
@@ -304,17 +314,11 @@ class Segmenter:
         out = self.model.super_resolve(window)[0] if self.resolves else self.model(window).prob
         return out.shape[-1] // side
 
-    def _segmented_size(self, height: int, width: int) -> tuple[int, int]:
-        scale = self.scale if self.resolves else 1
-        return scale * height, scale * width
-
     def _sr_tiling(self) -> Tiling:
         known = delta_kernels(1).to(self.device) if isinstance(self.model.sr, KBPN) else None
-
-        def resolve(x: Tensor) -> Tensor:
-            return self.model.super_resolve(x, known)[0]
-
-        radius = receptive_radius(resolve, (16, 80), self.device)
+        radius = receptive_radius(
+            lambda x: self.model.super_resolve(x, known)[0], (16, 80), self.device
+        )
         return Tiling(core=TRAINED_SIZE // 4, halo=min(radius or 24, 32))
 
     def _tiling(self, tile: int | None) -> Tiling:
@@ -390,7 +394,6 @@ def _running_mean(
 
 
 def _timed(work: Callable[[], object]) -> float:
-    work()  # the first call allocates
     start = time.perf_counter()
     work()
     return time.perf_counter() - start

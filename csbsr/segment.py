@@ -222,7 +222,8 @@ class _Job:
         clock = Clock(counts, self.say)
         state = work.state()
         clock.skip(0, state.sr_rows, self.segmenter.sr_tiling, (height, width))
-        clock.skip(1, state.prob_rows, self.segmenter.tiling, out.prob.shape[:2])
+        tiling = self.segmenter.tiling_of(height, width)
+        clock.skip(1, state.prob_rows, tiling, out.prob.shape[:2])
         self.segmenter.segment(pixels, out, state, work.save, clock.tick)
         return out, state
 

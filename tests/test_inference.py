@@ -166,6 +166,14 @@ def test_global_context_gets_windows_of_the_trained_size() -> None:
     assert tiling.blend > 0
 
 
+def test_a_photograph_of_the_trained_size_is_segmented_as_in_evaluation() -> None:
+    model = Joint(None, lively(PSPNet(width=4))).eval()
+    image = picture(130, 448)
+    with torch.inference_mode():
+        whole = model(image[None]).prob[0]
+    torch.testing.assert_close(segment_photograph(model, image).prob, whole, rtol=0, atol=1e-5)
+
+
 def test_receptive_radius_of_known_networks() -> None:
     three = nn.Sequential(*(nn.Conv2d(3, 3, 3, padding=1) for _ in range(3)))
     for layer in three:

@@ -37,7 +37,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("csbsr_book.paper",),
     ("csbsr_book.site",),
     ("csbsr_book.chapters", "csbsr_book.explorables"),
-    ("csbsr.commands",),
+    ("csbsr.commands", "csbsr.data_commands"),
     ("csbsr.cli",),
 )
 """Lowest first. A module may import modules of lower floors, and those of its own package."""
