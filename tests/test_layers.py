@@ -28,6 +28,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("csbsr.study.freshness", "csbsr.study.trained"),
     ("csbsr.study.pairs",),
     ("csbsr.study.run",),
+    ("csbsr.study.graph",),
     (
         "csbsr.study.authors",
         "csbsr.study.robustness",
