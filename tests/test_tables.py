@@ -20,8 +20,9 @@ from csbsr_book.chapters.tables import (
 )
 from csbsr_book.paper.printed import load_table
 from csbsr_book.site.build import build_book, refused_results
-from csbsr_book.site.display import figure_html, run_card_html
-from csbsr_book.site.table import Cell, Column, Table, Words, html, text, values
+from csbsr_book.site.display import run_card_html
+from csbsr_book.site.exhibit import CaptionedFigure
+from csbsr_book.site.table import Column, Table, TableCell, Words, html, text, values
 from csbsr_book.site.theme import METHODS, mark_of
 
 TABLES = ("II", "III", "IV", "V", "VI")
@@ -157,16 +158,16 @@ def test_curves_skip_what_is_missing(found: FoundResults) -> None:
 
 def test_figures_need_words_and_pages_are_escaped() -> None:
     figure = threshold_figure({}, {}, "IoU")
-    with pytest.raises(ValueError, match="alternative text"):
-        figure_html(figure, label="x", caption="c", alt=" ", origin="ours")
-    shown = figure_html(figure, label="x", caption="a < b", alt='"q"', origin="ours", smoke=True)
+    with pytest.raises(ValueError, match="figure 'c' has no alternative text"):
+        CaptionedFigure(figure, "c", alt=" ")
+    shown = CaptionedFigure(figure, "a < b", '"q"', smoke=True).html("x")
     assert "a &lt; b" in shown
     assert "not a result" in shown
     assert "&lt;x&gt;" in run_card_html({"profile": "smoke", "seed": 1, "data": "<x>"})
 
 
 def test_cells_escape_text_and_keep_markup() -> None:
-    cell = Cell(("<b>", Markup("<i>i</i>"), (Words("c", "code"), ": <d>")), anchor="a1")
+    cell = TableCell(("<b>", Markup("<i>i</i>"), (Words("c", "code"), ": <d>")), anchor="a1")
     table = Table("So & so", ["A", Column("B", digits=2)], [[cell, 1234.5], [True, None]])
     shown = html(table)
     for part in ("&lt;b&gt;", "<i>i</i>", "<code>c</code>: &lt;d&gt;", 'id="a1"', "1,234.50"):

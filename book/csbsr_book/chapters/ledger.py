@@ -17,7 +17,7 @@ from csbsr_book.paper.claims import (
 from csbsr_book.paper.deviations import load_deviations
 from csbsr_book.paper.inconsistencies import load_inconsistencies
 from csbsr_book.paper.printed import Value, load_parameters
-from csbsr_book.site.table import Cell, Column, Content, Line, Number, Table, Words
+from csbsr_book.site.table import Column, Content, Line, Number, Table, TableCell, Words
 
 Verdicts = Mapping[str, Verdict]
 """Verdicts of our results by claim id, as `verdicts_on_results` gives them."""
@@ -44,9 +44,9 @@ SEVERITY_TITLES: Mapping[str, str] = {
 }
 
 
-def verdict_cell(verdict: Verdict) -> Cell:
+def verdict_cell(verdict: Verdict) -> TableCell:
     """The word as a label, the numbers below it."""
-    return Cell((Words(verdict.verdict, "verdict"), Words(verdict.evidence, "evidence")))
+    return TableCell((Words(verdict.verdict, "verdict"), Words(verdict.evidence, "evidence")))
 
 
 def claims_of(part: str) -> list[Claim]:
@@ -75,7 +75,7 @@ def claims_tables(claims: Sequence[Claim], ours: Verdicts) -> list[Table]:
     for (quote, place, note), family in groupby(claims, lambda c: (c.quote, c.place, c.note)):
         rows = [
             [
-                Cell((compared(claim),), anchor=f"claim-{claim.id}"),
+                TableCell((compared(claim),), anchor=f"claim-{claim.id}"),
                 verdict_cell(evaluate_on_paper(claim)),
                 verdict_cell(ours[claim.id]),
             ]
@@ -105,8 +105,8 @@ def primary_table(outcomes: Mapping[str, PrimaryOutcome]) -> Table:
         limit = Number(asked.smallest, shown=f"{asked.smallest:g} {asked.metric}")
         rows.append(
             [
-                Cell((asked.question, Words(asked.id, "place"))),
-                Cell((limit, Words(asked.reason, "place"))),
+                TableCell((asked.question, Words(asked.id, "place"))),
+                TableCell((limit, Words(asked.reason, "place"))),
                 verdict_cell(outcome.verdict),
             ]
         )
@@ -123,7 +123,7 @@ def by_eye_table() -> Table:
     """The statements about pictures, which are not judged by the machine."""
     rows = [
         [
-            Cell((Words(c.quote, "quote"), Words(c.place, "place")), anchor=f"claim-{c.id}"),
+            TableCell((Words(c.quote, "quote"), Words(c.place, "place")), anchor=f"claim-{c.id}"),
             c.figure.replace("-", " ").capitalize(),
         ]
         for c in load_by_eye()
@@ -147,9 +147,9 @@ def inconsistencies_table(severity: str) -> Table:
             why.append(("Claims:", *(piece for link in links for piece in (" ", link))))
         rows.append(
             [
-                Cell(one, anchor=f"inconsistency-{entry.id}"),
-                Cell((other, Words(entry.other_place, "place"))),
-                Cell(tuple(why)),
+                TableCell(one, anchor=f"inconsistency-{entry.id}"),
+                TableCell((other, Words(entry.other_place, "place"))),
+                TableCell(tuple(why)),
             ]
         )
     columns = ["One place says", "Another", Column("What does not fit", prose=True)]
@@ -164,8 +164,8 @@ def deviations_table() -> Table:
             (Words(option, "code"), f": {paper} / {released}")
             for option, paper, released in row.settings()
         ]
-        topic = Cell((row.topic,), anchor=f"deviation-{row.id}")
-        choice = Cell((row.choice, *settings))
+        topic = TableCell((row.topic,), anchor=f"deviation-{row.id}")
+        choice = TableCell((row.choice, *settings))
         rows.append([topic, row.paper, row.code, choice, row.measured_effect()])
     titles = (
         "Paper says",

@@ -14,7 +14,7 @@ from csbsr.study.experiments import experiments
 from csbsr.study.freshness import find_fresh
 from csbsr.study.profiles import NAMES, Profile, load_profile
 from csbsr.study.provenance import hardware
-from csbsr_book.site.table import Cell, Content, Number, Table, Words
+from csbsr_book.site.table import Content, Number, Table, TableCell, Words
 
 READS = ("benchmarks/results/*.json",)
 
@@ -89,7 +89,7 @@ def experiment_table(results: Path) -> Table:
                 seconds = sum(float(c.get("seconds") or 0) for c in cards) / len(cards)
                 lines.append(Number(seconds, "ours", shown=duration(seconds)))
             machines.update(str(card.get("hardware", "an unknown machine")) for card in cards)
-            cells.append(Cell(tuple(lines)))
+            cells.append(TableCell(tuple(lines)))
         rows.append(cells)
     found = "; ".join(f"{machine} ({n} runs)" for machine, n in machines.items())
     return Table(

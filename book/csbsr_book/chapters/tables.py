@@ -18,7 +18,7 @@ from csbsr_book.paper import printed
 from csbsr_book.paper.printed import METRICS, Row, load_table
 from csbsr_book.site.display import data_words
 from csbsr_book.site.exhibit import merged, result_link
-from csbsr_book.site.table import Cell, Column, Content, Number, Piece, Table, Voice, Words
+from csbsr_book.site.table import Column, Content, Number, Piece, Table, TableCell, Voice, Words
 
 Results = Mapping[str, Sequence[ResultFile]]
 
@@ -73,7 +73,7 @@ def paper_table(number: str, ours: FoundResults, authors: Results) -> Table:
     table = load_table(number)
     rows = []
     for row in table.rows:
-        cells: list[Cell] = [Cell((row.label, Words(row.experiment, "code")))]
+        cells: list[TableCell] = [TableCell((row.label, Words(row.experiment, "code")))]
         for metric in table.columns:
             best = row.experiment in table.best(metric, block=row.block)
             lines = [Number(row.values.get(metric), "paper", best=best)]
@@ -81,7 +81,7 @@ def paper_table(number: str, ours: FoundResults, authors: Results) -> Table:
                 lines.append(measured(authors[row.experiment], metric, "authors"))
             own = measured(ours.fresh.get(row.experiment, ()), metric)
             best = best_of_ours(table, ours.fresh, metric, row.block) == row.experiment
-            cells.append(Cell((*lines, replace(own, best=best))))
+            cells.append(TableCell((*lines, replace(own, best=best))))
         rows.append([*cells, _against(row, table, ours.fresh), standing(row.experiment, ours)])
     caption = (
         f"Table {number}. {table.title}. Each cell, from above: the paper; the authors' weights, "
@@ -100,22 +100,22 @@ def paper_table(number: str, ours: FoundResults, authors: Results) -> Table:
     return Table(caption, ["Row", *columns_of(table.columns), *last], rows)
 
 
-def _against(row: Row, table: printed.Table, results: Results) -> Cell:
+def _against(row: Row, table: printed.Table, results: Results) -> TableCell:
     baseline = experiment(row.experiment).baseline
     rivals = [r for r in table.rows if r.experiment == baseline]
     if not baseline or row.reference:
-        return Cell(("–",))
+        return TableCell(("–",))
     values = [r.values.get("IoU_max") for r in (row, *rivals)]
     digits = METRICS["IoU_max"].digits  # as printed; ours need one more
     known = len(values) == 2 and None not in values
     gap = Number(values[0] - values[1] if known else None, "paper", digits, signed=True)
     own = contrast_cell(results, row.experiment, baseline, "IoU_max")
     if gap.value is None and own.value is None:
-        return Cell(("–",))
-    return Cell((gap, own, Words(f"against {experiment(baseline).title}", "words")))
+        return TableCell(("–",))
+    return TableCell((gap, own, Words(f"against {experiment(baseline).title}", "words")))
 
 
-def standing(name: str, ours: FoundResults) -> Cell:
+def standing(name: str, ours: FoundResults) -> TableCell:
     """What stands behind a row of ours: profile and seeds with links, stale, or not run."""
     lines = []
     for runs, mark in ((ours.fresh.get(name, ()), ""), (ours.stale.get(name, ()), "stale")):
@@ -124,7 +124,7 @@ def standing(name: str, ours: FoundResults) -> Cell:
             for i, result in enumerate(runs):
                 line += [", " * bool(i), Words(str(result.seed), link=result_link(result))]
             lines.append((*line, " ", Words(mark, "stale")) if mark else tuple(line))
-    return Cell(tuple(lines) or (Words("not run", "words"),))
+    return TableCell(tuple(lines) or (Words("not run", "words"),))
 
 
 def smoke_table(number: str, smoke: Results) -> Table:

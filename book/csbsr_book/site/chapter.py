@@ -19,7 +19,7 @@ from csbsr.study.results import ResultFile
 from csbsr.study.run import Request, pick_device, run_experiments
 from csbsr.study.sources import data_name, hash_of, open_data
 from csbsr_book.site import table as tables
-from csbsr_book.site.display import Origin, figure_html, render, run_card_html
+from csbsr_book.site.display import Origin, render, run_card_html
 from csbsr_book.site.exhibit import CaptionedFigure, Exhibit, figure_values, is_building, slug
 from csbsr_book.site.table import Table
 from csbsr_book.site.theme import STYLE
@@ -96,32 +96,22 @@ class Chapter:
     ) -> None:
         """Show a figure with caption, alternative text, whose it is, run card and numbers.
 
-        `results` are the files whose numbers it shows, if any. `CSBSR_FIGURES` names a folder
-        that keeps the picture as well (`csbsr figure`).
+        `results` are the files whose numbers it shows, if any.
         """
-        folder = os.environ.get("CSBSR_FIGURES")
-        if folder:
-            Path(folder).mkdir(parents=True, exist_ok=True)
-            figure.savefig(Path(folder) / f"{label}.png", dpi=144)
-        words = {"caption": caption, "alt": alt, "origin": origin, "smoke": smoke}
-        below = self._exhibit(label, "figure", figure_values(figure), results, words).publish()
-        self.html(
-            figure_html(
-                figure,
-                label=label,
-                caption=caption,
-                alt=alt,
-                origin=origin,
-                smoke=smoke,
-                below=below,
-            )
-        )
-        plt.close(figure)
+        self.captioned(label, CaptionedFigure(figure, caption, alt, smoke, results, origin))
 
     def captioned(self, label: str, shown: CaptionedFigure) -> None:
-        """Show a figure that brings its own words."""
-        figure, caption, alt, smoke, results = shown
-        self.show(figure, label=label, caption=caption, alt=alt, smoke=smoke, results=results)
+        """Show a figure that brings its own words.
+
+        `CSBSR_FIGURES` names a folder that keeps the picture as well (`csbsr figure`).
+        """
+        if folder := os.environ.get("CSBSR_FIGURES"):
+            Path(folder).mkdir(parents=True, exist_ok=True)
+            shown.figure.savefig(Path(folder) / f"{label}.png", dpi=144)
+        numbers = figure_values(shown.figure)
+        exhibit = self._exhibit(label, "figure", numbers, shown.results, shown.words)
+        self.html(shown.html(label, exhibit.publish()))
+        plt.close(shown.figure)
 
     def table(self, *shown: Table, label: str = "", results: Sequence[ResultFile] = ()) -> None:
         """Show one or several tables, below them their run card and numbers.

@@ -1,6 +1,5 @@
 """HTML from the templates beside this module: figures, run cards, badges; nothing is computed."""
 
-import base64
 import io
 from collections.abc import Mapping
 from functools import cache
@@ -34,27 +33,6 @@ def png(figure: Figure, dpi: int = 144) -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=dpi, facecolor=figure.get_facecolor())
     return buffer.getvalue()
-
-
-def figure_html(
-    figure: Figure,
-    *,
-    label: str,
-    caption: str,
-    alt: str,
-    origin: Origin,
-    smoke: bool = False,
-    below: str = "",
-) -> Markup:
-    """A captioned picture; `alt` is required, because a reader may not see the picture.
-
-    `below` follows the caption.
-    """
-    if not alt.strip():
-        raise ValueError(f"figure '{label}' has no alternative text; describe what it shows")
-    image = base64.b64encode(png(figure)).decode()
-    return render("figure.html", image=image, label=label, caption=caption, alt=alt, origin=origin,
-                  smoke=smoke, below=below)  # fmt: skip
 
 
 def run_card_html(card: Mapping[str, object], note: str = "") -> Markup:

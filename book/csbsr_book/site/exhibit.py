@@ -8,7 +8,6 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
 from urllib.parse import quote
 
 import numpy as np
@@ -18,7 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from csbsr.study.results import ResultFile, write_json
-from csbsr_book.site.display import card_rows, card_summary, protocol_words, render
+from csbsr_book.site.display import Origin, card_rows, card_summary, png, protocol_words, render
 
 DIGITS = 6
 
@@ -109,14 +108,33 @@ def place_of(result: ResultFile) -> tuple[str, ...]:
     return parts[len(parts) - 1 - parts[::-1].index(profile) :]
 
 
-class CaptionedFigure(NamedTuple):
-    """A figure with its words, whether it is from a smoke run, and the results it shows."""
+@dataclass(frozen=True)
+class CaptionedFigure:
+    """A figure with its words, whose it is, whether it is of a smoke run, and the results in it.
+
+    ValueError without alternative text, because a reader may not see the picture.
+    """
 
     figure: Figure
     caption: str
     alt: str
     smoke: bool = False
     results: Sequence[ResultFile] = ()
+    origin: Origin = "ours"
+
+    def __post_init__(self) -> None:
+        if not self.alt.strip():
+            raise ValueError(f"figure '{self.caption}' has no alternative text; say what it shows")
+
+    @property
+    def words(self) -> dict[str, object]:
+        """What is said about the figure."""
+        return {name: getattr(self, name) for name in ("caption", "alt", "origin", "smoke")}
+
+    def html(self, label: str, below: str = "") -> Markup:
+        """The picture with its caption, and what stands `below`."""
+        image = base64.b64encode(png(self.figure)).decode()
+        return render("figure.html", image=image, label=label, below=below, **self.words)
 
 
 @dataclass(frozen=True)

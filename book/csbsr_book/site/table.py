@@ -63,7 +63,7 @@ Line = Piece | tuple[Piece, ...]
 
 
 @dataclass(frozen=True)
-class Cell:
+class TableCell:
     """Lines one below the other; `anchor` is the id by which other pages find the cell."""
 
     lines: tuple[Line, ...]
@@ -75,20 +75,20 @@ class Cell:
         return tuple(line if isinstance(line, tuple) else (line,) for line in self.lines)
 
 
-Content = Cell | Line | float | None
+Content = TableCell | Line | float | None
 """What a cell may be given as: a bare number is shown as its column says, None as a dash."""
 
 
-def _cell(content: Content) -> Cell:
+def _cell(content: Content) -> TableCell:
     match content:
-        case Cell():
+        case TableCell():
             return content
         case None:
-            return Cell((Number(None),))
+            return TableCell((Number(None),))
         case bool() | str() | tuple() | Number() | Words():
-            return Cell((content,))
+            return TableCell((content,))
         case _:
-            return Cell((Number(content if isinstance(content, int) else float(content)),))
+            return TableCell((Number(content if isinstance(content, int) else float(content)),))
 
 
 @dataclass(frozen=True)
@@ -180,7 +180,7 @@ def values(table: Table) -> dict[str, object]:
     return found
 
 
-def plain(cell: Cell) -> str:
+def plain(cell: TableCell) -> str:
     """The words of a cell without its numbers and marks."""
     words = ("".join(_plain(p) for p in line if not _is_value(p)) for line in cell.parts)
     return " ".join(" ".join(words).split())
@@ -197,7 +197,7 @@ def _is_value(piece: Piece) -> bool:
     return isinstance(piece, bool | Number)
 
 
-def _values(cell: Cell) -> object:
+def _values(cell: TableCell) -> object:
     text = plain(cell)
     numbers = [piece for line in cell.parts for piece in line if _is_value(piece)]
     if not numbers:
@@ -249,7 +249,7 @@ def text(table: Table) -> str:
     return "\n".join(found)
 
 
-def _lines(cell: Cell, column: Column) -> list[str]:
+def _lines(cell: TableCell, column: Column) -> list[str]:
     found = []
     for line in cell.parts:
         words = []
