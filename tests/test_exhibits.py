@@ -27,6 +27,7 @@ from csbsr_book.site.exhibit import (
     result_link,
     slug,
 )
+from csbsr_book.site.study import StudyChapter
 from csbsr_book.site.table import Table
 
 ROOT = Path(__file__).parents[1]
@@ -91,7 +92,7 @@ def test_the_values_of_a_figure_are_what_it_draws() -> None:
 
 
 def test_a_figure_alone_carries_its_card_and_numbers_in_the_link(shown: list[str]) -> None:
-    chapter = Chapter("x", seed=4)
+    chapter = StudyChapter("x", seed=4)
     chapter.show(line_figure(), label="figure-6", caption="c", alt="a", smoke=True)
     content = embedded(shown[1])
     assert (content["label"], content["kind"], content["chapter"]) == ("figure-6", "figure", "x")
@@ -113,7 +114,7 @@ def test_a_figure_alone_carries_its_card_and_numbers_in_the_link(shown: list[str
 def test_the_data_hash_is_that_of_the_results(shown: list[str]) -> None:
     from csbsr.study.run import Request, prepare
 
-    Chapter("x").table(Table("t", ["A"], [[1]]).folded())
+    StudyChapter("x").table(Table("t", ["A"], [[1]]).folded())
     request = Request(profile="smoke", data="synthetic", seed=0, results=ROOT / "results")
     assert embedded(shown[1])["run_card"]["data_hash"] == prepare(request).plan.data_hash
 
@@ -198,9 +199,9 @@ def test_outside_the_book_a_chapter_brings_its_style(
 
 SOURCE = """
 from matplotlib import pyplot as plt
-from csbsr_book.site.chapter import Chapter
+from csbsr_book.site.study import StudyChapter
 from csbsr_book.chapters.introduction import problems_table
-chapter = Chapter("01-x", profile=profile, seed=seed, data=data)
+chapter = StudyChapter("01-x", profile=profile, seed=seed, data=data)
 chapter.table(problems_table({}), label="table-1")
 figure, axes = plt.subplots()
 axes.plot([0, 1], [2, 3])

@@ -34,8 +34,8 @@ from csbsr.study.run import Request, prepare
 from csbsr.study.steps import Trained
 from csbsr_book.chapters.robustness import Robustness
 from csbsr_book.chapters.robustness_figures import judged, photograph_figure, robustness_tables
-from csbsr_book.site.chapter import Chapter
 from csbsr_book.site.exhibit import place_of
+from csbsr_book.site.study import StudyChapter
 from csbsr_book.site.table import html, values
 
 PROTOCOL = "reproduction+smoke"
@@ -218,7 +218,7 @@ def test_chapter_marks_smoke_and_prefers_a_real_result(
     stand_ins: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     results = tmp_path / "results"
-    page = Robustness(Chapter("14", results=str(results)))
+    page = Robustness(StudyChapter("14", results=str(results)))
     assert page.smoke
     assert all(table.smoke for table in page.tables())
     assert "say nothing" in html(page.reading())
@@ -229,7 +229,7 @@ def test_chapter_marks_smoke_and_prefers_a_real_result(
 
     source = robustness.robustness_path(prepare(page.chapter.request))
     (real,) = real_results(source, results, 3)
-    page = Robustness(Chapter("14", results=str(results)))
+    page = Robustness(StudyChapter("14", results=str(results)))
     assert not page.smoke
     assert page.contents[0]["seed"] == 3
     assert page.profile == load_profile("quick")
@@ -241,7 +241,7 @@ def test_chapter_marks_smoke_and_prefers_a_real_result(
     plt.close("all")
 
     monkeypatch.setattr(robustness, "is_robustness_stale", lambda content: True)
-    page = Robustness(Chapter("14", results=str(results)))
+    page = Robustness(StudyChapter("14", results=str(results)))
     assert page.smoke
     assert "Stale and left out: quick, seed 3" in html(page.tables()[-1])
 

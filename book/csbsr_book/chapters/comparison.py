@@ -24,7 +24,7 @@ from csbsr_book.chapters.tables import (
     smoke_table,
 )
 from csbsr_book.paper.printed import NUMERALS, experiments_of
-from csbsr_book.site.chapter import Chapter
+from csbsr_book.site.study import StudyChapter
 
 
 class Comparison:
@@ -34,7 +34,7 @@ class Comparison:
     smoke run, watermarked.
     """
 
-    def __init__(self, chapter: Chapter, number: str) -> None:
+    def __init__(self, chapter: StudyChapter, number: str) -> None:
         self.chapter, self.number = chapter, number
         extra = (*CURVES.get(number, ()), *PANELS.get(number, ()))
         run = chapter.measure(list(dict.fromkeys([*experiments_of(number), *extra])))

@@ -15,8 +15,8 @@ from csbsr_book.chapters.curves import (
     panels_of,
 )
 from csbsr_book.paper.printed import load_table
-from csbsr_book.site.chapter import Chapter
 from csbsr_book.site.exhibit import CaptionedFigure
+from csbsr_book.site.study import StudyChapter
 from csbsr_book.site.table import Column, Line, Table
 from csbsr_book.site.theme import stamp
 
@@ -53,7 +53,7 @@ def problems_table(chapters: Mapping[str, Line]) -> Table:
     return Table(caption, ["Solution", *problems, "In this book"], rows)
 
 
-def challenge(chapter: Chapter) -> CaptionedFigure:
+def challenge(chapter: StudyChapter) -> CaptionedFigure:
     """Fig. 1 in our own pictures: LR image, truth, and the probabilities of three methods.
 
     Taken from the best real results where all three are there, otherwise from the smoke run.

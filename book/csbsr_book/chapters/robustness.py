@@ -33,9 +33,9 @@ from csbsr_book.chapters.robustness_figures import (
     robustness_tables,
     strength_figure,
 )
-from csbsr_book.site.chapter import Chapter
 from csbsr_book.site.display import render
 from csbsr_book.site.exhibit import CaptionedFigure
+from csbsr_book.site.study import StudyChapter
 from csbsr_book.site.table import Column, Content, Number, Table
 
 COLOURS = "blue: crack pixels found; green: missed; yellow: false alarms"
@@ -47,7 +47,7 @@ class Robustness:
     Models that were not trained yet are trained first. `photos` is a folder of photographs.
     """
 
-    def __init__(self, chapter: Chapter, photos: str | None = None) -> None:
+    def __init__(self, chapter: StudyChapter, photos: str | None = None) -> None:
         self.chapter = chapter
         self.photos = Path(photos) if photos else None
         chapter.trained = True

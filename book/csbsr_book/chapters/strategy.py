@@ -21,7 +21,6 @@ from csbsr.training.log import read_log
 from csbsr.training.objective import Images, Objective
 from csbsr.training.schedules import alpha_at, beta_at, learning_rate
 from csbsr_book.chapters.example_crack import example_crack
-from csbsr_book.site.chapter import Chapter
 from csbsr_book.site.drawing import (
     FEATURES,
     KERNEL,
@@ -33,6 +32,7 @@ from csbsr_book.site.drawing import (
     canvas,
     words,
 )
+from csbsr_book.site.study import StudyChapter
 from csbsr_book.site.table import Table
 from csbsr_book.site.theme import nothing_here, stamp
 
@@ -125,7 +125,7 @@ def _shade(axes: np.ndarray, left: float, right: float, number: int) -> None:
     )  # fmt: skip
 
 
-def training_logs(chapter: Chapter, name: str) -> dict[str, Log]:
+def training_logs(chapter: StudyChapter, name: str) -> dict[str, Log]:
     """Logs of an experiment's steps by step, trained once more where smoke left no log.
 
     Results travel without their checkpoints and logs; for a larger profile a log that is not

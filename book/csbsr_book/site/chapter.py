@@ -1,10 +1,15 @@
-"""What a notebook needs: its parameters, its results, and a way to show figures and tables."""
+"""What a notebook needs: its parameters, and a way to show figures, tables and run cards.
+
+A chapter that shows results uses `csbsr_book.site.study.StudyChapter`: whoever imports this module
+alone depends neither on results nor on the code that makes them (`csbsr_book.site.reads`).
+"""
 
 import inspect
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from IPython.display import HTML, display
 from markupsafe import Markup
@@ -12,17 +17,16 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from csbsr.protocol import REPRODUCTION, Protocol
-from csbsr.study.freshness import FoundResults, find_fresh
 from csbsr.study.profiles import Profile, load_profile
 from csbsr.study.provenance import repository_root, run_card
-from csbsr.study.results import ResultFile
-from csbsr.study.run import Request, pick_device, run_experiments
-from csbsr.study.sources import data_name, hash_of, open_data
 from csbsr_book.site import table as tables
 from csbsr_book.site.display import Origin, render, run_card_html
 from csbsr_book.site.exhibit import CaptionedFigure, Exhibit, figure_values, is_building, slug
 from csbsr_book.site.table import Table
 from csbsr_book.site.theme import STYLE
+
+if TYPE_CHECKING:
+    from csbsr.study.results import ResultFile
 
 SOURCE_URL = "https://github.com/csbsr/csbsr/blob/main"
 
@@ -48,13 +52,11 @@ class Chapter:
         self.profile: Profile = load_profile(profile)
         self.protocol: Protocol = self.profile.protocol(protocol)
         self.data = str(data or os.environ.get("CSBSR_DATA") or "synthetic")
-        folder = Path(results) if results else repository_root() / "results"
-        self.request = Request(profile, self.data, int(seed), folder, protocol)
-        self.seed, self.results_folder = self.request.seed, folder
+        self.seed = int(seed)
+        self.results_folder = Path(results) if results else repository_root() / "results"
         self.trained = False
         self.started = self.shown = time.perf_counter()
         self.labels: dict[str, int] = {}
-        self.data_facts: dict[str, object] = {}
         plt.rcParams.update(STYLE)
         plt.close("all")
         sheet = repository_root() / "book" / "_static" / "csbsr.css"
@@ -66,23 +68,6 @@ class Chapter:
         """Whether numbers of this run only prove that the code runs."""
         return not self.profile.is_result
 
-    def measure(self, names: Sequence[str]) -> FoundResults:
-        """Results of this profile and data; those of `names` that are missing are run first."""
-        self.trained = True
-        run_experiments(names, self.request, quiet=True)
-        return self._found(self.profile, data_name(self.data))
-
-    def measured(self) -> FoundResults:
-        """Every real result there is: of this profile, or when it is `smoke` of a larger one."""
-        if not self.smoke:
-            return self._found(self.profile, data_name(self.data))
-        found = [self._found(load_profile(name), None) for name in ("paper", "quick")]
-        return next((f for f in found if f.fresh), next((f for f in found if f.stale), found[0]))
-
-    def _found(self, profile: Profile, data: str | None) -> FoundResults:
-        protocol = profile.protocol(self.request.protocol).name
-        return find_fresh(self.results_folder, profile.name, data, protocol)
-
     def show(
         self,
         figure: Figure,
@@ -92,7 +77,7 @@ class Chapter:
         alt: str,
         origin: Origin = "ours",
         smoke: bool = False,
-        results: Sequence[ResultFile] = (),
+        results: Sequence["ResultFile"] = (),
     ) -> None:
         """Show a figure with caption, alternative text, whose it is, run card and numbers.
 
@@ -113,7 +98,7 @@ class Chapter:
         self.html(shown.html(label, exhibit.publish()))
         plt.close(shown.figure)
 
-    def table(self, *shown: Table, label: str = "", results: Sequence[ResultFile] = ()) -> None:
+    def table(self, *shown: Table, label: str = "", results: Sequence["ResultFile"] = ()) -> None:
         """Show one or several tables, below them their run card and numbers.
 
         `label` is by default made of the first caption. Without any row there is no card either.
@@ -135,7 +120,7 @@ class Chapter:
         label: str,
         kind: str,
         values: object,
-        results: Sequence[ResultFile],
+        results: Sequence["ResultFile"],
         words: Mapping[str, object],
     ) -> Exhibit:
         """Record of what is shown; its seconds are those since the one before."""
@@ -148,22 +133,23 @@ class Chapter:
 
     def _card(self, seconds: float, trained: bool) -> dict[str, object]:
         """Run card of this page; profile, protocol and data are in it where it has `trained`."""
-        if trained and not self.data_facts:
-            sources = open_data(self.data, self.profile, self.protocol)
-            self.data_facts = {"images": len(sources[-1]), "data_hash": hash_of(sources)}
-        device = pick_device(self.request.device) if trained else "cpu"
+        facts = self._training_facts() if trained else {}
         card = run_card(
             profile=self.profile.name,
             protocol=self.protocol.name,
             seed=self.seed,
-            data=data_name(self.data),
-            data_hash=str(self.data_facts.get("data_hash", "")),
+            data=Path(self.data).resolve().name,
+            data_hash=str(facts.get("data_hash", "")),
             seconds=seconds,
-            device=str(device),
+            device=str(facts.get("device", "cpu")),
         )
-        if trained:
-            return card | self.data_facts | {"protocol_changes": self.profile.protocol_changes}
+        if facts:
+            return card | facts | {"protocol_changes": self.profile.protocol_changes}
         return {k: v for k, v in card.items() if k not in ("profile", "protocol", "data_hash")}
+
+    def _training_facts(self) -> Mapping[str, object]:
+        """Device and data of what the page trained; nothing where it cannot train."""
+        return {}
 
     def source(self, function: Callable[..., object]) -> None:
         """Show the source of the function that computes an equation, with a link to its file."""

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import numpy as np
@@ -16,8 +17,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from csbsr.study.results import ResultFile, write_json
+from csbsr.files import write_json
 from csbsr_book.site.display import Origin, card_rows, card_summary, png, protocol_words, render
+
+if TYPE_CHECKING:
+    from csbsr.study.results import ResultFile
 
 DIGITS = 6
 
@@ -95,13 +99,13 @@ def is_building() -> bool:
     return FOLDER_VARIABLE in os.environ
 
 
-def result_link(result: ResultFile) -> str:
+def result_link(result: "ResultFile") -> str:
     """Address of a result's JSON, seen from a chapter: in the rendered book or in the checkout."""
     base = "../_static/results" if is_building() else "../results"
     return "/".join([base, *map(quote, place_of(result))])
 
 
-def place_of(result: ResultFile) -> tuple[str, ...]:
+def place_of(result: "ResultFile") -> tuple[str, ...]:
     """Folders and file name of a result below `results/`."""
     parts = result.path.parts
     profile = result.content["profile"]
@@ -119,7 +123,7 @@ class CaptionedFigure:
     caption: str
     alt: str
     smoke: bool = False
-    results: Sequence[ResultFile] = ()
+    results: Sequence["ResultFile"] = ()
     origin: Origin = "ours"
 
     def __post_init__(self) -> None:
@@ -149,7 +153,7 @@ class Exhibit:
     """JSON values: of a figure what it draws, of a table its cells."""
     card: Mapping[str, object]
     """Run card of the chapter up to here."""
-    results: Sequence[ResultFile] = ()
+    results: Sequence["ResultFile"] = ()
     words: Mapping[str, object] = field(default_factory=dict)
     """Caption, alternative text, origin."""
 
@@ -193,7 +197,7 @@ class Exhibit:
         )
 
 
-def source_of(result: ResultFile) -> dict[str, object]:
+def source_of(result: "ResultFile") -> dict[str, object]:
     """Which file a number comes from, and the run card in it."""
     return {
         "file": "/".join(place_of(result)),
@@ -203,13 +207,13 @@ def source_of(result: ResultFile) -> dict[str, object]:
     }
 
 
-def images_of(result: ResultFile) -> int | None:
+def images_of(result: "ResultFile") -> int | None:
     """How many test images a result is a mean over."""
     kind = "images" if "images" in result.content else "walls"
     return len(result.content.get(kind, {}).get("names", ())) or None
 
 
-def merged(results: Sequence[ResultFile]) -> dict[str, object]:
+def merged(results: Sequence["ResultFile"]) -> dict[str, object]:
     """One run card for several results: every value that occurs, seconds added up."""
     cards = [result.content["run_card"] for result in results]
     commits = [card.get("commit") or {} for card in cards]
