@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from csbsr.allocator import keep_freed_memory
 from csbsr.data.masks import WHITE_ON_BLACK, MaskRule
 from csbsr.files import locked, write_json
 from csbsr.protocol import REPRODUCTION, Protocol
@@ -262,6 +263,7 @@ def run_experiments(
     names: Sequence[str], request: Request, *, say: Say = lambda line: None, quiet: bool = False
 ) -> list[Path]:
     """Run several experiments, parents first; those with a fresh result are passed over."""
+    keep_freed_memory()
     ordered = with_ancestors(list(names))
     context = prepare(request, ordered, quiet)
     for note in context.notes:
