@@ -385,10 +385,13 @@ def test_a_run_its_model_a_photo_and_its_own_numbers_again(
     assert main([*command, "--output", str(out)]) == 0
     assert Image.open(out / "wall-mask.png").size == (128, 128)
     assert (out / "wall-kernel.png").exists()
-    with torch.inference_mode():
-        prob = model.module(torch.from_numpy(photo).permute(2, 0, 1)[None].float() / 255).prob
-    own = (prob[0, 0] > model.threshold.value).numpy()
-    assert np.array_equal(np.asarray(Image.open(out / "wall-mask.png")) > 0, own)
+    pixels = torch.from_numpy(photo).permute(2, 0, 1).float() / 255
+    prob = inference.segment_photograph(model.module, pixels).prob[0].numpy()
+    sure = abs(prob - model.threshold.value) > 0.01  # the SR image lies on disk in 8 or 16 bits
+    own = prob > model.threshold.value
+    mask = np.asarray(Image.open(out / "wall-mask.png")) > 0
+    assert np.array_equal(mask[sure], own[sure])
+    assert sure.mean() > 0.5
 
     before = sorted(finished.rglob("*"))
     output = tmp_path / "again.json"
