@@ -30,7 +30,7 @@ from csbsr.study.experiments import Experiment, experiment
 from csbsr.study.models import architecture_of
 from csbsr.study.profiles import Profile, Schedule
 from csbsr.study.recipe import EMBEDDED, Settings, recipe
-from csbsr.training.config import StageConfig
+from csbsr.training.config import StepConfig
 from csbsr.training.distributed import ranks
 from csbsr.training.trainer import train
 
@@ -46,14 +46,14 @@ class TrainingStep:
     """One training step of an experiment; its name also names the data that it draws."""
 
     name: Literal["step1", "kernel", "step2", "warm_start", "step3", "blur_skip", "continued"]
-    config: StageConfig
+    config: StepConfig
     natural: bool = False
     """Whether it sees natural images instead of cracks."""
 
 
-def _scheduled(profile: Profile, schedule: Schedule, crop: int | None) -> StageConfig:
+def _scheduled(profile: Profile, schedule: Schedule, crop: int | None) -> StepConfig:
     """What the profile says of a step; what learns and from which losses is added by the step."""
-    return StageConfig(
+    return StepConfig(
         iterations=schedule.iterations,
         batch=schedule.batch,
         crop=crop,
@@ -108,7 +108,7 @@ def sr_steps(row: Experiment, profile: Profile, protocol: Protocol) -> tuple[Tra
 
 
 def _kernel_phases(schedule: Schedule, protocol: Protocol) -> tuple[int, int]:
-    """When the true kernel is given, and when the estimator learns alone (see `StageConfig`)."""
+    """When the true kernel is given, and when the estimator learns alone (see `StepConfig`)."""
     if protocol.kernel_training == "phases":  # thirds, as released
         return schedule.iterations // 3, 2 * schedule.iterations // 3
     given = round(schedule.given_kernel * schedule.iterations)
