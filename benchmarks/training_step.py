@@ -28,7 +28,7 @@ from csbsr.networks.joint import Joint
 from csbsr.networks.kbpn import KBPN
 from csbsr.networks.pspnet import PSPNet
 from csbsr.protocol import RELEASED
-from csbsr.training.config import StageConfig
+from csbsr.training.config import StepConfig
 from csbsr.training.guards import arithmetic
 from csbsr.training.loop import Run
 from csbsr.training.parts import set_learning
@@ -74,8 +74,8 @@ def switch(model: nn.Module, plain: bool) -> None:
             module.plain = plain
 
 
-def stage_of(form: Form, options: argparse.Namespace, iterations: int = 1000) -> StageConfig:
-    return StageConfig(
+def stage_of(form: Form, options: argparse.Namespace, iterations: int = 1000) -> StepConfig:
+    return StepConfig(
         iterations=iterations,
         batch=options.batch,
         crop=options.size,

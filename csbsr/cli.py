@@ -9,9 +9,12 @@ BAD_INPUT, FAILED, STOPPED = 2, 1, 130
 PROTOCOLS = "reproduction, released or printed"
 
 
-def _common(parser: argparse.ArgumentParser) -> None:
+def _common(parser: argparse.ArgumentParser, seeds: bool = False) -> None:
     parser.add_argument("--profile", default="smoke", help="smoke, quick or paper")
-    parser.add_argument("--seed", type=int, default=0)
+    if seeds:
+        parser.add_argument("--seeds", default="0", help="such as 3, 0-7 or 0,2,5-7")
+    else:
+        parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--data", help="folder in the Khanhha layout, or 'synthetic' ($CSBSR_DATA)")
     parser.add_argument("--mask-values", help="what is crack in masks: crack=255, any>0, inverted")
     parser.add_argument("--results", type=Path, help="folder of result files (default: results)")
@@ -53,6 +56,18 @@ def _data_parser(commands: argparse._SubParsersAction) -> None:
         action.add_argument("--mask-values", help="what is crack: crack=1, 'any>0', inverted")
 
 
+def _how(parser: argparse.ArgumentParser) -> None:
+    """How experiments are trained."""
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    parser.add_argument("--natural", help="natural images of step 1 (DIV2K ...; $CSBSR_NATURAL)")
+    parser.add_argument("--runs", type=Path, help="folder of checkpoints and logs")
+    parser.add_argument("--workers", type=int, default=1, help="threads that prepare batches")
+    parser.add_argument("--precision", choices=("fp32", "tf32", "bf16"))
+    parser.add_argument("--compile", action="store_true", help="use torch.compile")
+    parser.add_argument("--tensorboard", action="store_true", help="write TensorBoard events")
+    parser.add_argument("--no-pretrained", action="store_true", help="do without ImageNet weights")
+
+
 def build_parser() -> argparse.ArgumentParser:
     """All subcommands with their options."""
     parser = argparse.ArgumentParser(prog="csbsr", description=__doc__.split(":")[0])
@@ -61,14 +76,21 @@ def build_parser() -> argparse.ArgumentParser:
     run = commands.add_parser("run", help="train and evaluate one experiment, write its JSON")
     run.add_argument("experiment", nargs="*", help="ids; none lists experiments and profiles")
     _common(run)
-    run.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
-    run.add_argument("--natural", help="natural images of step 1 (DIV2K ...; $CSBSR_NATURAL)")
-    run.add_argument("--runs", type=Path, help="folder of checkpoints and logs")
-    run.add_argument("--workers", type=int, default=1, help="threads that prepare batches")
-    run.add_argument("--precision", choices=("fp32", "tf32", "bf16"))
-    run.add_argument("--compile", action="store_true", help="use torch.compile")
-    run.add_argument("--tensorboard", action="store_true", help="write TensorBoard events as well")
-    run.add_argument("--no-pretrained", action="store_true", help="do without ImageNet weights")
+    _how(run)
+    run.add_argument("--only", choices=("sr", "start"), help="only steps that others share")
+
+    for name, what in (
+        ("sweep", "run what is missing of many experiments and seeds, side by side"),
+        ("status", "say what of them is done, running, waiting, failed or stale"),
+    ):
+        many = commands.add_parser(name, help=what)
+        many.add_argument("names", nargs="+", help="ids, 'table II', 'primary' or 'all'")
+        _common(many, seeds=True)
+        _how(many)
+        many.add_argument("--jobs", type=int, default=1, help="processes side by side")
+        many.add_argument("--order", choices=("breadth", "depth"), default="breadth")
+        if name == "sweep":
+            many.add_argument("--nice", type=int, default=0, help="how much others go first, 0..19")
 
     book = commands.add_parser("book", help="run every chapter and render the book")
     _common(book)
@@ -150,6 +172,8 @@ def _dispatch(arguments: argparse.Namespace) -> int:
 
     handlers = {
         "run": commands.run,
+        "sweep": commands.sweep,
+        "status": commands.status,
         "book": commands.book,
         "table": commands.table,
         "figure": commands.figure,

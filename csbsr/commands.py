@@ -1,18 +1,37 @@
 """What each subcommand of `csbsr` does."""
 
 import argparse
+import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from csbsr.files import write_json
 from csbsr.model_file import LoadedModel, load_model
 from csbsr.photographs import find_photographs
 from csbsr.segment import SegmentOptions, segment_files
-from csbsr.study.experiments import experiments
+from csbsr.study.experiments import experiments, with_ancestors
+from csbsr.study.freshness import find_fresh
+from csbsr.study.graph import (
+    Graph,
+    all_experiments,
+    build_graph,
+    parse_seeds,
+    primary_experiments,
+)
 from csbsr.study.profiles import NAMES, load_profile
 from csbsr.study.provenance import repository_root
-from csbsr.study.run import Request, default_data, pick_device, run_experiments
+from csbsr.study.run import (
+    Request,
+    default_data,
+    pick_device,
+    prepare,
+    run_experiments,
+    run_shared,
+)
+from csbsr.study.sources import data_name
 from csbsr.study.steps import cost
+from csbsr.study.sweep import chosen, failure_lines, run_sweep, status_lines
 from csbsr.study.trained import find_model, measure
 from csbsr.training.distributed import process_group
 
@@ -25,7 +44,7 @@ def _request(arguments: argparse.Namespace) -> Request:
     return Request(
         profile=arguments.profile,
         data=arguments.data or default_data(),
-        seed=arguments.seed,
+        seed=getattr(arguments, "seed", 0),
         results=_results(arguments),
         protocol=arguments.protocol,
         mask_values=arguments.mask_values,
@@ -49,23 +68,58 @@ def run(arguments: argparse.Namespace) -> int:
     """`csbsr run`: train and evaluate; without experiments, list them."""
     if not arguments.experiment:
         return _overview()
-    base = _request(arguments)
     with process_group(str(pick_device(arguments.device))) as (_, device):
-        request = Request(
-            **vars(base)
-            | {
-                "device": str(device),
-                "natural": arguments.natural or base.natural,
-                "runs": arguments.runs,
-                "workers": arguments.workers,
-                "precision": arguments.precision,
-                "compile": arguments.compile,
-                "tensorboard": arguments.tensorboard,
-                "pretrained": False if arguments.no_pretrained else None,
-            }
-        )
+        request = replace(_training_request(arguments), device=str(device))
+        if arguments.only:
+            run_shared(arguments.experiment, request, arguments.only)
+            return 0
         for path in run_experiments(arguments.experiment, request, say=_note):
             print(path)
+    return 0
+
+
+def _training_request(arguments: argparse.Namespace) -> Request:
+    base = _request(arguments)
+    return replace(
+        base,
+        device=arguments.device,
+        natural=arguments.natural or base.natural,
+        runs=arguments.runs,
+        workers=arguments.workers,
+        precision=arguments.precision,
+        compile=arguments.compile,
+        tensorboard=arguments.tensorboard,
+        pretrained=False if arguments.no_pretrained else None,
+    )
+
+
+def _graph(arguments: argparse.Namespace) -> Graph:
+    """The jobs of `csbsr sweep` and `csbsr status`."""
+    from csbsr_book.paper.printed import experiments_of, load_tables
+
+    known = {f"table {number}": experiments_of(number) for number in load_tables()}
+    known |= {"all": all_experiments(), "primary": primary_experiments()}
+    names = chosen(arguments.names, known)
+    seeds = parse_seeds(arguments.seeds)
+    context = prepare(replace(_training_request(arguments), seed=seeds[0]), with_ancestors(names))
+    for note in context.notes:
+        _note(f"note: {note}")
+    return build_graph(context, names, seeds, arguments.order)
+
+
+def sweep(arguments: argparse.Namespace) -> int:
+    """`csbsr sweep`: run what is missing; 1 when a run failed."""
+    os.nice(arguments.nice)
+    outcome = run_sweep(_graph(arguments), arguments.jobs, say=_note)
+    for line in failure_lines(outcome):
+        _note(line)
+    return 1 if outcome.failures else 0
+
+
+def status(arguments: argparse.Namespace) -> int:
+    """`csbsr status`: how the same experiments and seeds stand, from files alone."""
+    for line in status_lines(_graph(arguments), arguments.jobs):
+        print(line)
     return 0
 
 
@@ -86,9 +140,19 @@ def book(arguments: argparse.Namespace) -> int:
 
 def table(arguments: argparse.Namespace) -> int:
     """`csbsr table II`: the paper's numbers beside ours, as text."""
-    from csbsr_book.chapters.tables import text_table
+    from csbsr_book.chapters.tables import paper_table
+    from csbsr_book.paper.printed import experiments_of
+    from csbsr_book.site.table import text
 
-    print(text_table(arguments.number.upper(), _request(arguments)))
+    request, number = _request(arguments), arguments.number.upper()
+    run_experiments(experiments_of(number), request)
+    protocol = load_profile(request.profile).protocol(request.protocol).name
+    data = data_name(request.data)
+    ours = find_fresh(request.results, request.profile, data, protocol)
+    authors = find_fresh(request.results, "authors", data).fresh
+    if request.profile == "smoke":
+        print("SMOKE RUN: the numbers below prove that the code runs; they are not results")
+    print(text(paper_table(number, ours, authors)))
     return 0
 
 

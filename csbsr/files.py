@@ -32,6 +32,21 @@ def locked(path: Path, what: str, quiet: bool = False) -> Iterator[None]:
         lock.release()
 
 
+def is_locked(path: Path) -> bool:
+    """Whether a process holds the lock file `path`; makes nothing that was not there."""
+    if not path.exists():
+        return False
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return True
+    except OSError:  # of somebody else, and read-only: nothing to wait for
+        return False
+    lock.release()
+    return False
+
+
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A path to write to; it takes the place of `path` at the end, or vanishes on any error."""

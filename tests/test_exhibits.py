@@ -13,11 +13,11 @@ import pytest
 from matplotlib import pyplot as plt
 
 from csbsr.study.results import ResultFile
-from csbsr_book.chapters.tables import paper_table_html
+from csbsr.study.run import pick_device
 from csbsr_book.site import chapter as chapters
+from csbsr_book.site import display
 from csbsr_book.site.build import BookRequest
 from csbsr_book.site.chapter import Chapter
-from csbsr_book.site.display import table_html
 from csbsr_book.site.execute import execute
 from csbsr_book.site.exhibit import (
     FOLDER_VARIABLE,
@@ -26,8 +26,9 @@ from csbsr_book.site.exhibit import (
     place_of,
     result_link,
     slug,
-    table_values,
 )
+from csbsr_book.site.study import StudyChapter
+from csbsr_book.site.table import Table
 
 ROOT = Path(__file__).parents[1]
 
@@ -35,7 +36,8 @@ ROOT = Path(__file__).parents[1]
 def result(experiment: str, seed: int, seconds: float, commit: str = "abc") -> ResultFile:
     card = {
         "profile": "quick",
-        "protocol": "paper",
+        "protocol": "reproduction",
+        "protocol_changes": {"beta_ramp": 0.5},
         "seed": seed,
         "data": "set",
         "data_hash": "d1",
@@ -46,7 +48,8 @@ def result(experiment: str, seed: int, seconds: float, commit: str = "abc") -> R
         "seconds": seconds,
     }
     content = {"experiment": experiment, "profile": "quick", "seed": seed, "run_card": card}
-    return ResultFile(Path(f"/r/results/quick/set/{experiment}-seed{seed}.json"), content)
+    content["images"] = {"names": ["a", "b", "c"]}
+    return ResultFile(Path(f"/r/results/quick/set/released/{experiment}-seed{seed}.json"), content)
 
 
 @pytest.fixture
@@ -88,26 +91,8 @@ def test_the_values_of_a_figure_are_what_it_draws() -> None:
     assert axes["words"] == ["a word"]
 
 
-def test_the_values_of_a_table_are_its_cells() -> None:
-    text = table_html(
-        ["A", "B <sub>1</sub>"], [["x &lt; y", "1<br>2"], ["z", "3"]], caption="So & so"
-    )
-    assert table_values(text) == [
-        {"caption": "So & so", "header": ["A", "B 1"], "rows": [["x < y", "1 2"], ["z", "3"]]}
-    ]
-
-
-def test_the_voices_of_a_paper_table_stay_apart() -> None:
-    (table,) = table_values(paper_table_html("IV", {}, {}))
-    assert table["caption"].startswith("Table IV.")
-    row = next(r for r in table["rows"] if "csbsr-pspnet-wce" in r[0])
-    assert row[1]["ours"] == "–"
-    assert 0.5 < float(row[1]["paper"]) < 0.6
-    assert "authors" not in row[1]
-
-
 def test_a_figure_alone_carries_its_card_and_numbers_in_the_link(shown: list[str]) -> None:
-    chapter = Chapter("x", seed=4)
+    chapter = StudyChapter("x", seed=4)
     chapter.show(line_figure(), label="figure-6", caption="c", alt="a", smoke=True)
     content = embedded(shown[1])
     assert (content["label"], content["kind"], content["chapter"]) == ("figure-6", "figure", "x")
@@ -115,11 +100,13 @@ def test_a_figure_alone_carries_its_card_and_numbers_in_the_link(shown: list[str
     assert (content["origin"], content["smoke"]) == ("ours", True)
     card = content["run_card"]
     assert (card["profile"], card["seed"], card["data"]) == ("smoke", 4, "synthetic")
+    assert card["device"] == str(pick_device("auto"))
     assert re.fullmatch(r"[0-9a-f]{16}", card["data_hash"])
     assert card["seconds"] >= 0
     assert {"commit", "hardware", "libraries"} <= set(card)
     assert content["values"]["axes"][0]["lines"][0]["name"] == "a line"
-    assert "Run card: smoke, seed 4" in shown[1]
+    summary = f"{display.protocol_words(card)}, synthetic ({card['images']} images), seed 4"
+    assert f"Run card: smoke, {summary}" in shown[1]
     assert shown[1].count("</figure>") == 1
     assert shown[1].rstrip().endswith("</figure>")  # the card stands inside
 
@@ -127,14 +114,20 @@ def test_a_figure_alone_carries_its_card_and_numbers_in_the_link(shown: list[str
 def test_the_data_hash_is_that_of_the_results(shown: list[str]) -> None:
     from csbsr.study.run import Request, prepare
 
-    Chapter("x").html(table_html(["A"], [["1"]], caption="t"))
+    StudyChapter("x").table(Table("t", ["A"], [[1]]).folded())
     request = Request(profile="smoke", data="synthetic", seed=0, results=ROOT / "results")
     assert embedded(shown[1])["run_card"]["data_hash"] == prepare(request).plan.data_hash
 
 
-def test_html_without_a_table_stays_as_it_is(shown: list[str]) -> None:
-    Chapter("x").html("<p>words</p>")
-    assert shown[1:] == ["<p>words</p>"]
+def test_a_table_without_rows_is_a_sentence(shown: list[str]) -> None:
+    Chapter("x").table(Table("t", ["A"], [], empty="none < one"))
+    assert shown[1:] == ["<p>none &lt; one</p>"]
+
+
+def test_a_page_that_trained_nothing_is_no_smoke_run(shown: list[str]) -> None:
+    Chapter("x").run_card()
+    assert "Computed on this page" in shown[1]
+    assert "smoke" not in shown[1]
 
 
 def test_during_a_build_the_numbers_lie_in_a_file_per_exhibit(
@@ -142,11 +135,11 @@ def test_during_a_build_the_numbers_lie_in_a_file_per_exhibit(
 ) -> None:
     monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path))
     chapter = Chapter("09-comparison")
-    table = table_html(["A"], [["1"]], caption="Some values of A & B, in short")
+    table = Table("Some values of A & B, in short", ["A"], [[1]])
     results = [result("csbsr-pspnet", 0, 10), result("csbsr-pspnet", 1, 20.5, "def")]
-    chapter.html(table, label="table-2", results=results)
-    chapter.html(table)
-    chapter.html(table)
+    chapter.table(table, label="table-2", results=results)
+    chapter.table(table)
+    chapter.table(table, Table("t", ["A"], [], empty="no row"))
     files = sorted(p.name for p in (tmp_path / "09-comparison").iterdir())
     assert files == [
         "some-values-of-a-b-in-2.json",
@@ -155,14 +148,20 @@ def test_during_a_build_the_numbers_lie_in_a_file_per_exhibit(
     ]
     content = json.loads((tmp_path / "09-comparison" / "table-2.json").read_text())
     assert [r["file"] for r in content["results"]] == [
-        "quick/set/csbsr-pspnet-seed0.json",
-        "quick/set/csbsr-pspnet-seed1.json",
+        "quick/set/released/csbsr-pspnet-seed0.json",
+        "quick/set/released/csbsr-pspnet-seed1.json",
     ]
     assert content["results"][1]["run_card"]["commit"]["id"] == "def"
-    assert content["values"][0]["rows"] == [["1"]]
+    assert content["values"] == [
+        {"caption": table.caption, "columns": [{"title": "A"}], "rows": [[1]]}
+    ]
+    assert "no row" in shown[2]
     assert 'href="../_static/exhibits/09-comparison/table-2.json"' in shown[0]
-    assert 'href="../_static/results/quick/set/csbsr-pspnet-seed1.json"' in shown[0]
-    assert "Run card: quick, seed 0, 1" in shown[0]
+    assert 'href="../_static/results/quick/set/released/csbsr-pspnet-seed1.json"' in shown[0]
+    assert "Run card: quick, reproduction+quick, set (3 images), seeds 0, 1" in shown[0]
+    assert "beta_ramp = 0.5" in shown[0]
+    assert "Computed on this page" in shown[1], "nothing was trained for it"
+    assert "smoke" not in shown[1]
 
 
 def test_several_run_cards_become_one_that_hides_nothing() -> None:
@@ -179,11 +178,12 @@ def test_links_to_results_lead_into_the_book_or_into_the_checkout(
 ) -> None:
     found = result("kbpn+pspnet", 0, 1)
     monkeypatch.delenv(FOLDER_VARIABLE, raising=False)
-    assert result_link(found) == "../results/quick/set/kbpn%2Bpspnet-seed0.json"
+    assert result_link(found) == "../results/quick/set/released/kbpn%2Bpspnet-seed0.json"
     monkeypatch.setenv(FOLDER_VARIABLE, "anywhere")
-    assert result_link(found) == "../_static/results/quick/set/kbpn%2Bpspnet-seed0.json"
-    robustness = ResultFile(Path("/r/results/quick/set/robustness/seed0.json"), {"seed": 0})
-    assert place_of(robustness) == ("quick", "set", "robustness", "seed0.json")
+    assert result_link(found) == "../_static/results/quick/set/released/kbpn%2Bpspnet-seed0.json"
+    content = {"profile": "quick", "seed": 0}
+    robustness = ResultFile(Path("/r/results/quick/set/p+quick/robustness/seed0.json"), content)
+    assert place_of(robustness) == ("quick", "set", "p+quick", "robustness", "seed0.json")
     assert slug("") == "table"
 
 
@@ -199,13 +199,13 @@ def test_outside_the_book_a_chapter_brings_its_style(
 
 SOURCE = """
 from matplotlib import pyplot as plt
-from csbsr_book.site.chapter import Chapter
+from csbsr_book.site.study import StudyChapter
 from csbsr_book.chapters.introduction import problems_table
-chapter = Chapter("01-x", profile=profile, seed=seed, data=data)
-chapter.html(problems_table({}), label="table-1")
+chapter = StudyChapter("01-x", profile=profile, seed=seed, data=data)
+chapter.table(problems_table({}), label="table-1")
 figure, axes = plt.subplots()
 axes.plot([0, 1], [2, 3])
-chapter.show(figure, label="figure-1", caption="c", alt="a")
+chapter.show(figure, label="figure-1", caption="c", alt="a", smoke=True)
 """
 
 
@@ -247,7 +247,7 @@ def test_a_built_chapter_links_to_what_the_build_stages(
     assert links == [f"../_static/exhibits/01-x/{n}-1.json" for n in ("table", "figure")]
     for link in links:
         target = request.staging / "book" / link.removeprefix("../")
-        assert json.loads(target.read_text())["run_card"]["profile"] == "smoke"
+        assert json.loads(target.read_text())["run_card"]["seed"] == 0
     assert FOLDER_VARIABLE not in os.environ
     alone = tmp_path / "alone" / "01-x.ipynb"
     execute(tmp_path / "notebooks" / "01-x.ipynb", alone, request.parameters)

@@ -21,7 +21,7 @@ from csbsr.protocol import PRINTED, PROTOCOLS, RELEASED, REPRODUCTION
 from csbsr.study.experiments import experiment
 from csbsr.study.models import architecture_of
 from csbsr.study.profiles import NAMES, load_profile
-from csbsr.training.config import StageConfig
+from csbsr.training.config import StepConfig
 from csbsr.training.parts import set_learning
 from csbsr.training.schedules import alpha_scaled
 
@@ -69,7 +69,7 @@ def test_the_kernel_alone_is_the_kernel_of_the_whole_network(head) -> None:
 
 def test_the_kernel_step_teaches_the_estimator_and_nothing_else() -> None:
     model = build_model(architecture_of(experiment("csbsr-pspnet"), QUICK, PROTOCOL))
-    set_learning(model, StageConfig(iterations=1, train="kernel"), "all")
+    set_learning(model, StepConfig(iterations=1, train="kernel"), "all")
     learning = {name for name, p in model.named_parameters() if p.requires_grad}
     assert learning
     assert all(name.startswith("sr.kernel_head.") for name in learning)

@@ -1,10 +1,13 @@
 """Kernels of our own: values and gradients of the plain forms they stand for."""
 
+import ctypes
+
 import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from csbsr.allocator import keep_freed_memory
 from csbsr.networks.blocks import SharedPReLU
 from csbsr.networks.crackformer import Read
 
@@ -66,3 +69,9 @@ def test_read_equals_einsum_in_value_and_gradient() -> None:
         results.append((out.detach(), q.grad, m.grad))
     for mine, theirs in zip(*results):
         torch.testing.assert_close(mine, theirs, rtol=1e-12, atol=1e-12)
+
+
+def test_memory_is_kept_only_where_there_is_glibc(monkeypatch: pytest.MonkeyPatch) -> None:
+    keep_freed_memory()
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: object())
+    keep_freed_memory()

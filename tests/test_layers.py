@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[1]
 HOUSES = {"csbsr": ROOT / "csbsr", "csbsr_book": ROOT / "book" / "csbsr_book"}
 
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("csbsr.protocol", "csbsr.files", "csbsr.toml", "csbsr.study.digest"),
+    ("csbsr.protocol", "csbsr.files", "csbsr.toml", "csbsr.allocator", "csbsr.study.digest"),
     ("csbsr.degradation", "csbsr.metrics", "csbsr.tiling", "csbsr.rasters"),
     ("csbsr.networks", "csbsr.realistic"),
     ("csbsr.data", "csbsr.losses", "csbsr.model_file"),
@@ -28,6 +28,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("csbsr.study.freshness", "csbsr.study.trained"),
     ("csbsr.study.pairs",),
     ("csbsr.study.run",),
+    ("csbsr.study.graph",),
     (
         "csbsr.study.authors",
         "csbsr.study.robustness",

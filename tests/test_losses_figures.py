@@ -11,6 +11,7 @@ from csbsr.protocol import PRINTED, RELEASED
 from csbsr_book.chapters import example_crack as loss_examples
 from csbsr_book.chapters import losses as loss_figures
 from csbsr_book.chapters import sr_loss_weights as weight_figures
+from csbsr_book.site.table import values
 
 matplotlib.use("Agg")
 
@@ -77,10 +78,10 @@ def test_figures_are_drawn(example, draw):
 
 
 def test_table_has_every_term_in_both_forms(example):
-    table = loss_figures.sizes_table(example)
-    for name in loss_figures.STYLES:
-        assert f"{name}, paper" in table
-        assert f"{name}, released" in table
+    rows = values(loss_figures.sizes_table(example))["rows"]
+    forms = [f"{n}, {form}" for form in ("printed", "released") for n in loss_figures.STYLES]
+    assert [row[0] for row in rows] == forms
+    assert all(isinstance(value, float) for row in rows for value in row[1:])
 
 
 def test_shares_of_a_uniform_map_are_areas(example):

@@ -6,7 +6,7 @@ import torch
 from csbsr import losses
 from csbsr.degradation import degrade, gaussian_kernels
 from csbsr.protocol import PRINTED, RELEASED
-from csbsr.training.config import StageConfig
+from csbsr.training.config import StepConfig
 from csbsr.training.objective import Images, Prediction, dsrl_objective
 
 
@@ -116,7 +116,7 @@ def test_feature_affinity_by_hand():
 def test_dsrl_objective(images):
     sr, hr, *_ = images
     prob, target = torch.full((2, 1, 32, 24), 0.25), torch.zeros(2, 1, 32, 24)
-    stage = StageConfig(iterations=1, sr_loss="dsrl", loss="bce")
+    stage = StepConfig(iterations=1, sr_loss="dsrl", loss="bce")
     output = Prediction(sr=sr, prob=prob, features=(sr, hr))
     batch = Images(hr, target, target, target)
     loss, terms = dsrl_objective(output, batch, stage, PRINTED, 0.0)

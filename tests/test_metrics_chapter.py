@@ -13,6 +13,7 @@ from csbsr_book.chapters import metrics as metric_figures
 from csbsr_book.chapters import metrics as metric_tables
 from csbsr_book.chapters.example_crack import example_crack
 from csbsr_book.explorables.threshold import threshold_slider
+from csbsr_book.site.table import html, values
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +46,16 @@ def test_figures_and_tables_can_be_made(prediction: tuple[np.ndarray, np.ndarray
         metric_tables.kernel_psnr_table(20),
         metric_tables.fidelity_table(example_crack(size=64, seed=1).image),
     )
-    assert all("<figcaption>" in t and "nan" not in t for t in tables)
+    assert all("<figcaption>" in html(t) and "nan" not in html(t) for t in tables)
+    json.dumps([values(t) for t in tables], allow_nan=False)
+
+
+def test_numbers_of_a_table_are_numbers_also_where_the_page_shows_two_in_a_cell() -> None:
+    rows = values(metric_tables.empty_table())["rows"]
+    missed = next(row for row in rows if row[0] == "crack missed entirely")
+    assert missed[2] == [448.0, 14.38]
+    assert missed[4] == [None, None], "JSON has no word for infinity"
+    assert "∞ / ∞" in html(metric_tables.empty_table())
 
 
 def test_slider_holds_the_masks_of_every_threshold(prediction) -> None:

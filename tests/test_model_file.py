@@ -19,7 +19,6 @@ from csbsr import inference
 from csbsr.cli import main
 from csbsr.data.synthetic import SyntheticCracks
 from csbsr.degradation import downsample
-from csbsr.inference import segment_photograph
 from csbsr.model_file import (
     Threshold,
     check_weights,
@@ -387,9 +386,12 @@ def test_a_run_its_model_a_photo_and_its_own_numbers_again(
     assert Image.open(out / "wall-mask.png").size == (128, 128)
     assert (out / "wall-kernel.png").exists()
     pixels = torch.from_numpy(photo).permute(2, 0, 1).float() / 255
-    own = (segment_photograph(model.module, pixels).prob[0] > model.threshold.value).numpy()
-    different = (np.asarray(Image.open(out / "wall-mask.png")) > 0) != own
-    assert different.mean() < 0.01, "the file's SR image has 16 bits"
+    prob = inference.segment_photograph(model.module, pixels).prob[0].numpy()
+    sure = abs(prob - model.threshold.value) > 0.01  # the SR image lies on disk in 8 or 16 bits
+    own = prob > model.threshold.value
+    mask = np.asarray(Image.open(out / "wall-mask.png")) > 0
+    assert np.array_equal(mask[sure], own[sure])
+    assert sure.mean() > 0.5
 
     before = sorted(finished.rglob("*"))
     output = tmp_path / "again.json"

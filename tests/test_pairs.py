@@ -8,8 +8,8 @@ from result_files import put_result
 from csbsr.study.freshness import find_fresh
 from csbsr.study.pairs import paired_with, pairs_of
 from csbsr.study.results import read_result
-from csbsr_book.chapters.tables import NOTHING, pair_table_html
-from csbsr_book.site.exhibit import table_values
+from csbsr_book.chapters.tables import pair_table
+from csbsr_book.site.table import html, values
 
 IMAGES = ["a", "b", "c", "d", "e", "f"]
 
@@ -67,15 +67,12 @@ def test_the_table_shows_every_seed_and_the_mean(tmp_path: Path) -> None:
     put(tmp_path, "hr-pspnet", 0.3, seed=1)  # its baseline has no such seed
     found = pairs_of(find_fresh(tmp_path, "quick").fresh, ["hr-pspnet", "csbsr-pspnet"])
     assert list(found) == ["csbsr-pspnet"]
-    (table,) = table_values(pair_table_html(found))
-    assert table["header"][2:] == ["Seed 0", "Seed 2", "Mean over seeds"]
-    assert table["rows"] == [
-        [
-            "CSBSR w/ PSPNet",
-            "KBPN + PSPNet",
-            "+0.0500 [+0.0500, +0.0500]",
-            "+0.0300 [+0.0300, +0.0300]",
-            "+0.0400 ± 0.0100",
-        ]
-    ]
-    assert pair_table_html({}) == NOTHING
+    table = values(pair_table(found))
+    assert [c["title"] for c in table["columns"][2:]] == ["Seed 0", "Seed 2", "Mean over seeds"]
+    ((name, against, first, second, over),) = table["rows"]
+    assert (name, against) == ("CSBSR w/ PSPNet", "KBPN + PSPNet")
+    for cell, gap in ((first, 0.05), (second, 0.03)):
+        assert cell["ours"] == {"value": gap, "interval": pytest.approx([gap, gap])}
+    assert over["ours"] == {"value": 0.04, "spread": pytest.approx(0.01), "seeds": 2}
+    assert "+0.0500" in html(pair_table(found))
+    assert "No experiment" in html(pair_table({}))

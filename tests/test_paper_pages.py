@@ -14,11 +14,10 @@ from csbsr_book.chapters.ledger import (
     by_eye_table,
     claims_of,
     claims_summary,
-    claims_table,
+    claims_tables,
     deviations_table,
     inconsistencies_table,
     primary_table,
-    smallest_note,
 )
 from csbsr_book.paper.checks import collect_results
 from csbsr_book.paper.claims import (
@@ -30,6 +29,7 @@ from csbsr_book.paper.claims import (
 )
 from csbsr_book.paper.deviations import NOT_MEASURED, Deviation, load_deviations
 from csbsr_book.paper.inconsistencies import SEVERITIES, load_inconsistencies
+from csbsr_book.site.table import html
 
 ROWS = {row.id: row for row in load_deviations()}
 NOT_RUN = verdicts_on_results({})
@@ -77,7 +77,7 @@ def test_wrong_rows_are_refused(changes, message):
 
 
 def inconsistencies():
-    return "".join(inconsistencies_table(severity) for severity in SEVERITIES)
+    return "".join(html(inconsistencies_table(severity)) for severity in SEVERITIES)
 
 
 class Outline(HTMLParser):
@@ -101,8 +101,8 @@ class Outline(HTMLParser):
 
 
 def test_parts_of_the_claims_page_show_every_claim_once():
-    tables = [claims_table(claims_of(part), NOT_RUN) for part in PARTS]
-    text = "".join([claims_summary(NOT_RUN), *tables, by_eye_table()])
+    tables = [table for part in PARTS for table in claims_tables(claims_of(part), NOT_RUN)]
+    text = "".join(map(html, [claims_summary(NOT_RUN), *tables, by_eye_table()]))
     expected = [f"claim-{c.id}" for c in (*load_claims(), *load_by_eye())]
     assert sorted(Outline(text).ids) == sorted(expected)
     assert text.count('class="table-scroll"') == text.count("<table")
@@ -112,8 +112,9 @@ def test_parts_of_the_claims_page_show_every_claim_once():
 
 def test_one_claim_shows_quote_place_evidence_and_both_verdicts():
     claim = next(c for c in load_claims() if c.id == "t4-bc-third-ssim")
-    text = claims_table([claim], NOT_RUN)
-    for part in (claim.place, "third place", "place 4 of 6", "verdict-fails"):
+    (table,) = claims_tables([claim], NOT_RUN)
+    text = html(table)
+    for part in (claim.place, "third place", "place 4 of 6", "verdict-does-not-hold"):
         assert part in text
     assert "verdict-not-run" in text
 
@@ -127,7 +128,7 @@ def test_inconsistencies_tables_show_every_entry_once():
 
 
 def test_what_was_registered_is_shown_before_it_is_run():
-    text = primary_table(primary_on_results({})) + smallest_note()
+    text = html(primary_table(primary_on_results({})))
     assert text.count("verdict-not-run") == len(registration().primary)
     for primary in registration().primary:
         assert primary.id in text
@@ -142,7 +143,7 @@ def test_links_from_inconsistencies_lead_to_claims():
 
 
 def test_deviations_table_shows_every_row_and_option():
-    text = deviations_table()
+    text = html(deviations_table())
     assert sorted(Outline(text).ids) == sorted(f"deviation-{i}" for i in ROWS)
     assert "<code>percentile</code>: 95.0 / 50.0" in text
 

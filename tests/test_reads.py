@@ -57,6 +57,12 @@ def test_an_edit_of_a_chapters_module_runs_its_importers_and_no_other(copied: Pa
     assert "10-beta" not in changed
 
 
+def test_an_edit_of_the_training_runs_no_chapter_that_trains_nothing(copied: Path) -> None:
+    changed = rerun(copied, "csbsr/training/loop.py", "\n# a word\n")
+    assert {"07-training-strategy", "09-comparison", "14-real-degradations"} <= changed
+    assert not changed & {"02-related-work", "04-boundary-combo-loss", "a1-metrics", "a2-datasets"}
+
+
 def test_late_imports_and_imports_of_imports_count(copied: Path) -> None:
     changed = rerun(copied, "csbsr/metrics/plain.py", "\n# a word\n")
     assert "a1-metrics" in changed
@@ -95,6 +101,8 @@ def test_a_changed_result_runs_only_the_chapters_that_read_results(copied: Path)
     assert {"09-comparison", "10-beta", "15-conclusions", "a5-claims"} <= changed
     library, books = Library.of(copied), (copied / "notebooks").glob("*.ipynb")
     readers = {path.stem for path in books if library.reads_of(path).results}
+    without = {"02-related-work", "04-boundary-combo-loss", "05-sr-loss-weights", "06-blur-skip"}
+    assert not readers & (without | {"a1-metrics", "a2-datasets", "a3-networks-sr"})
     assert changed == readers
     assert rerun(copied, "results/smoke/x/y/z-seed0.json", "{}") == set()
 

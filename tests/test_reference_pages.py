@@ -1,25 +1,28 @@
 """Cost, environment and API pages: right numbers, every public name, sound HTML."""
 
-import html.parser
 import inspect
 import json
 from collections import Counter
+from html.parser import HTMLParser
 from pathlib import Path
+from types import ModuleType
 
 import pytest
+from result_files import put_result
 
 from csbsr import degradation, evaluation, protocol
 from csbsr.study.experiments import experiments
 from csbsr.study.provenance import PACKAGE
-from csbsr.study.results import KEYS
 from csbsr_book.chapters import api as api_pages
 from csbsr_book.chapters import reference as reference_pages
 from csbsr_book.chapters.api import LAYERS, api_html, public_members, public_modules, signature
+from csbsr_book.site.display import render
+from csbsr_book.site.table import html, values
 
 VOID = {"br", "img", "hr", "meta", "link", "input"}
 
 
-class Checker(html.parser.HTMLParser):
+class Checker(HTMLParser):
     """Collects ids and links; fails on tags that do not close in order."""
 
     def __init__(self) -> None:
@@ -92,12 +95,18 @@ def test_fields_come_with_their_docstrings() -> None:
 
 
 def test_docstrings_are_escaped_and_code_is_marked() -> None:
-    text = api_pages.described("Take `a < b` & c.\n\nMore <here>.", "it")
-    assert text == (
-        "<p>Take <code>a &lt; b</code> &amp; c.</p><details><summary>more on it</summary>"
+    """Take `a < b` & c.
+
+    More <here>.
+    """
+    module = ModuleType("m")
+    module.__doc__ = test_docstrings_are_escaped_and_code_is_marked.__doc__
+    text = render("api.html", modules=[api_pages.module_entry(module)])
+    assert (
+        "<p>Take <code>a &lt; b</code> &amp; c.</p><details><summary>more on m</summary>"
         "<p>More &lt;here&gt;.</p></details>"
-    )
-    assert api_pages.described("", "it") == ""
+    ) in text
+    assert api_pages.paragraphs("") == []
 
 
 def test_every_public_function_has_a_docstring() -> None:
@@ -112,32 +121,25 @@ def test_every_public_function_has_a_docstring() -> None:
     assert not missing
 
 
-def result(folder: Path, profile: str, name: str, seconds: float) -> None:
-    path = folder / profile / "synthetic" / f"{name}-seed0.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    content = dict.fromkeys(KEYS) | {"schema": 1, "experiment": name, "seed": 0}
-    content["run_card"] = {"seconds": seconds, "hardware": "abacus & sons"}
-    path.write_text(json.dumps(content))
-
-
 def test_experiment_table_shows_what_was_measured(tmp_path: Path) -> None:
-    result(tmp_path, "quick", "csbsr-pspnet", 900)
-    text = reference_pages.experiment_table(tmp_path)
+    path = put_result(tmp_path, "csbsr-pspnet")
+    content = json.loads(path.read_text())
+    content["run_card"] |= {"seconds": 900.0, "hardware": "abacus & sons"}
+    path.write_text(json.dumps(content))
+    text = html(reference_pages.experiment_table(tmp_path))
     checked(text)
     assert text.count('scope="row"') == len(experiments())
     assert text.count("15 min") == 1
     assert "abacus &amp; sons (1 runs)" in text
     assert text.count("150,000") == len(experiments())
-    assert "nothing was run yet" in reference_pages.experiment_table(tmp_path / "none")
+    assert "nothing was run yet" in html(reference_pages.experiment_table(tmp_path / "none"))
 
 
 def test_totals_count_shared_steps_once() -> None:
-    text = reference_pages.totals()
-    rows = experiments()
-    joint = sum(row.blur_skip is None for row in rows)
-    shared = 3 * (200_000 + 30_000)  # KBPN, DBPN, SrcNet; DSRL trains in one step
-    own = joint * 150_000 + (len(rows) - joint) * 150_000
-    assert f"<code>paper</code>: {shared + own:,} iterations" in text
+    table = values(reference_pages.totals())
+    shared = 6 * (200_000 + 30_000)  # KBPN with each kernel, DBPN, wide DBPN, SrcNet
+    own = 150_000 * sum(row.learns for row in experiments())
+    assert ["paper", shared + own] in table["rows"]
 
 
 @pytest.mark.parametrize(
@@ -149,11 +151,11 @@ def test_durations(seconds: float, text: str) -> None:
 
 
 def test_benchmarks_of_any_form_are_shown(tmp_path: Path) -> None:
-    assert "No benchmark" in reference_pages.benchmark_tables(tmp_path)
+    assert "No benchmark" in html(*reference_pages.benchmark_tables(tmp_path))
     content = {"what": "a <b>", "ratio": {"x / y": 2.5}, "n": 1200, "ok": True, "who": "me"}
     (tmp_path / "one.json").write_text(json.dumps(content))
     (tmp_path / "broken.json").write_text("{")
-    text = reference_pages.benchmark_tables(tmp_path)
+    text = "".join(map(html, reference_pages.benchmark_tables(tmp_path)))
     checked(text)
     assert "a &lt;b&gt;" in text
     assert '<th scope="row">ratio, x / y</th><td>2.5</td>' in text
@@ -161,26 +163,26 @@ def test_benchmarks_of_any_form_are_shown(tmp_path: Path) -> None:
     assert "True" not in text
     records = {"networks": {"a": {"gmacs": 1.25, "seconds": None}, "b": {"gmacs": 3, "note": "x"}}}
     (tmp_path / "two.json").write_text(json.dumps(records))
-    text = reference_pages.benchmark_tables(tmp_path)
+    text = "".join(map(html, reference_pages.benchmark_tables(tmp_path)))
     checked(text)
     assert '<th scope="row">a</th><td>1.25</td><td>–</td><td>–</td>' in text
     assert '<th scope="row">b</th><td>3</td><td>–</td><td>x</td>' in text
 
 
 def test_chapter_times_come_from_executed_notebooks(tmp_path: Path) -> None:
-    assert "No chapter" in reference_pages.chapter_table(tmp_path)
+    assert "No chapter" in html(reference_pages.chapter_table(tmp_path))
     for name, record in (("01", {"duration": 12.5}), ("02", {}), ("03.failed", {"duration": 1})):
         notebook = {"metadata": {"papermill": record}, "cells": []}
         (tmp_path / f"{name}.ipynb").write_text(json.dumps(notebook))
-    text = reference_pages.chapter_table(tmp_path)
+    text = html(reference_pages.chapter_table(tmp_path))
     assert "12.5 s" in text
     assert "02" not in text
     assert "failed" not in text
 
 
 def test_profile_and_environment_tables_are_sound() -> None:
-    assert "never a result" in reference_pages.profile_table()
-    checked(reference_pages.profile_table())
-    text = reference_pages.environment_table()
+    assert "never a result" in html(reference_pages.profile_table())
+    checked(html(reference_pages.profile_table()))
+    text = html(reference_pages.environment_table())
     checked(text)
     assert "torch" in text

@@ -15,7 +15,7 @@ ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1"}
 
 
 def numbers(results: Path) -> dict:
-    path = results / "smoke" / "synthetic" / "hr-pspnet-seed0.json"
+    path = results / "smoke" / "synthetic" / "reproduction+smoke" / "hr-pspnet-seed0.json"
     content = json.loads(path.read_text())
     return {key: content[key] for key in ("metrics", "curves", "images")}
 

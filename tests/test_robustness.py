@@ -34,8 +34,9 @@ from csbsr.study.run import Request, prepare
 from csbsr.study.steps import Trained
 from csbsr_book.chapters.robustness import Robustness
 from csbsr_book.chapters.robustness_figures import judged, photograph_figure, robustness_tables
-from csbsr_book.site.chapter import Chapter
 from csbsr_book.site.exhibit import place_of
+from csbsr_book.site.study import StudyChapter
+from csbsr_book.site.table import html, values
 
 PROTOCOL = "reproduction+smoke"
 
@@ -214,27 +215,35 @@ def test_larger_profiles_and_real_data_come_first_and_stale_ones_are_kept_apart(
 
 
 def test_chapter_marks_smoke_and_prefers_a_real_result(
-    stand_ins: list[str], tmp_path: Path
+    stand_ins: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     results = tmp_path / "results"
-    page = Robustness(Chapter("14", results=str(results)))
+    page = Robustness(StudyChapter("14", results=str(results)))
     assert page.smoke
-    assert "smoke run, not a result" in page.tables()
-    assert page.tables().startswith('<details class="smoke-values">')
-    assert "say nothing" in page.reading()
-    figure = page.compared()
-    assert any("smoke run" in text.get_text() for text in figure.texts)
-    plt.close(figure)
+    assert all(table.smoke for table in page.tables())
+    assert "say nothing" in html(page.reading())
+    shown = page.compared()
+    assert shown.smoke
+    assert any("smoke run" in text.get_text() for text in shown.figure.texts)
+    plt.close("all")
 
-    source = robustness.robustness_path(prepare(page.request))
+    source = robustness.robustness_path(prepare(page.chapter.request))
     (real,) = real_results(source, results, 3)
-    page = Robustness(Chapter("14", results=str(results)))
+    page = Robustness(StudyChapter("14", results=str(results)))
     assert not page.smoke
     assert page.contents[0]["seed"] == 3
     assert page.profile == load_profile("quick")
-    assert page.tables().index("csbsr-table") < page.tables().index("smoke run, not a result")
-    assert page.reading().count("<li>") == len(MODELS) - 1
+    assert [table.smoke for table in page.tables()] == [False] * 3 + [True] * 3
+    assert len(values(page.reading())["rows"]) == len(MODELS) - 1
     assert [place_of(result) for result in page.results] == [real.relative_to(results).parts]
+    for shown in (page.compared(), page.every()):
+        assert "the pictures are missing" in shown.alt, "no masks lie beside the result"
+    plt.close("all")
+
+    monkeypatch.setattr(robustness, "is_robustness_stale", lambda content: True)
+    page = Robustness(StudyChapter("14", results=str(results)))
+    assert page.smoke
+    assert "Stale and left out: quick, seed 3" in html(page.tables()[-1])
 
 
 def test_table_shows_fixed_and_best_threshold() -> None:
@@ -243,7 +252,7 @@ def test_table_shows_fixed_and_best_threshold() -> None:
         return {"conditions": [{"kind": k, "strength": s} | values for k, s in CONDITIONS]}
 
     content = {"models": {"dsrl": model(0.25), LEADING: model(0.5)}, "walls": {"names": ["a"]}}
-    text = robustness_tables([content, content], smoke=False)
+    text = "".join(map(html, robustness_tables([content, content])))
     assert "<strong>0.500</strong> (0.600)" in text
     assert "0.250 (0.350)" in text
     assert "<strong>0.250</strong>" not in text

@@ -60,7 +60,8 @@ def test_run_writes_one_complete_result(folder: Path, tmp_path: Path, capsys) ->
     assert run(folder, out) == 0
     path = Path(capsys.readouterr().out.strip())
     content = json.loads(path.read_text())
-    assert set(content) == set(KEYS)
+    assert set(content) == {*KEYS, "sources", "widths"}
+    assert 0 < content["metrics"]["validation_threshold"] < 1
     assert set(content["metrics"]) >= METRICS
     assert content["metrics"]["PSNR"] is None, "HR segmentation restores nothing"
     curves, images = content["curves"], content["images"]

@@ -103,7 +103,7 @@ def test_a_finished_step_is_not_repeated(tmp_path):
 
 def test_another_configuration_in_the_same_folder_is_refused(tmp_path):
     run(tiny(), tiny_stage(), tmp_path)
-    with pytest.raises(ForeignCheckpoint, match=r"stage\.beta: 0\.3 -> 0\.7"):
+    with pytest.raises(ForeignCheckpoint, match=r"step\.beta: 0\.3 -> 0\.7"):
         run(tiny(), tiny_stage(beta=0.7), tmp_path)
     with pytest.raises(ForeignCheckpoint, match="start"):
         run(tiny(seed=1), tiny_stage(), tmp_path)

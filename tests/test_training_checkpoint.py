@@ -11,7 +11,15 @@ import torch
 from training_stand_ins import finish, launch
 
 from csbsr.training import checkpoint as checkpoints
-from csbsr.training.checkpoint import Checkpoint, ForeignCheckpoint, load, newest, path_of, save
+from csbsr.training.checkpoint import (
+    Checkpoint,
+    ForeignCheckpoint,
+    load,
+    newest,
+    path_of,
+    save,
+    sweep,
+)
 from csbsr.training.log import TrainingLog, read_log
 
 CONFIG = {"stage": {"batch": 6, "kernel_phases": (1, 2)}, "seed": 0}
@@ -104,7 +112,8 @@ def test_a_leftover_of_a_killed_write_is_cleared(tmp_path):
     (tmp_path / "checkpoint-00000010.tmp").write_bytes(b"half")
     found, notes = newest(tmp_path, CONFIG)
     assert (found.iteration, notes) == (5, [])
-    assert not list(tmp_path.glob("*.tmp"))
+    sweep(tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == [path_of(tmp_path, 5).name]
 
 
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), RuntimeError("stream")])

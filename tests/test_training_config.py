@@ -2,7 +2,7 @@
 
 import pytest
 
-from csbsr.training.config import StageConfig
+from csbsr.training.config import StepConfig
 
 
 @pytest.mark.parametrize(
@@ -39,17 +39,17 @@ from csbsr.training.config import StageConfig
 )
 def test_a_bad_value_is_named_in_one_line(values, words):
     with pytest.raises(ValueError) as caught:
-        StageConfig(**({"iterations": 100} | values))
+        StepConfig(**({"iterations": 100} | values))
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 def test_a_rate_of_zero_is_allowed_for_the_half_that_does_not_learn():
-    StageConfig(iterations=10, train="sr", lr_segmentation=0.0)
-    StageConfig(iterations=10, train="segmentation", lr_sr=0.0)
+    StepConfig(iterations=10, train="sr", lr_segmentation=0.0)
+    StepConfig(iterations=10, train="segmentation", lr_sr=0.0)
 
 
 def test_how_often_a_run_is_logged_is_no_part_of_its_identity():
-    a, b = StageConfig(iterations=10), StageConfig(iterations=10, log_every=1, checkpoint_every=2)
+    a, b = StepConfig(iterations=10), StepConfig(iterations=10, log_every=1, checkpoint_every=2)
     assert a.identity() == b.identity()
-    assert a.identity() != StageConfig(iterations=10, beta=0.5).identity()
+    assert a.identity() != StepConfig(iterations=10, beta=0.5).identity()

@@ -11,10 +11,8 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import Tensor
 
-from csbsr import commands
 from csbsr.cli import main
 from csbsr.model_file import LoadedModel, load_model, save_model
 from csbsr.networks import released
@@ -25,7 +23,6 @@ from csbsr.networks.architecture import (
     PSPNetConfig,
     build_model,
 )
-from csbsr.networks.joint import JointOutput
 from csbsr.protocol import RELEASED
 from csbsr.study.authors import EXPERIMENT_OF, WRAPPERS, place_of
 from csbsr.study.freshness import is_stale
@@ -321,7 +318,7 @@ def test_super_resolution_alone_is_neither_evaluated_nor_segmented_with(
         ["segment", str(photograph(tmp_path / "a.png")), "--weights", str(path)],
     ):
         assert main(command) == 2
-        assert "'dbpn' super-resolves only" in capsys.readouterr().err
+        assert "super-resolves only" in capsys.readouterr().err
     assert not (tmp_path / "o.json").exists()
 
 
@@ -392,46 +389,11 @@ def test_evaluate_refuses_what_was_not_imported(
     assert line.count("\n") == 1
 
 
-class Whole(nn.Module):
-    """Stand-in for a whole imported model: enlarges, calls dark pixels cracks, knows the blur."""
-
-    def forward(self, lr: Tensor) -> JointOutput:
-        sr = F.interpolate(lr, scale_factor=4, mode="nearest")
-        kernel = torch.zeros(len(lr), 1, 21, 21)
-        kernel[:, :, 10, 10] = 1
-        return JointOutput(sr, 1 - sr.mean(1, keepdim=True), kernel)
-
-
-def whole_model(path: Path) -> LoadedModel:
-    """The stand-in as if it had been read from a file."""
-    card = {"released": "csbsr_pspnet"}
-    return LoadedModel(Architecture(KBPN, PSPNET), RELEASED, card, None, "", Whole(), "")
-
-
 def photograph(path: Path, size: tuple[int, int] = (150, 40)) -> Path:
     pixels = np.full((size[1], size[0], 3), 230, np.uint8)
     pixels[10:14] = 10
     Image.fromarray(pixels).save(path)
     return path
-
-
-def test_segment_a_photograph_with_a_whole_model(
-    tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(commands, "load_model", whole_model)
-    photo, output = photograph(tmp_path / "wall.png"), tmp_path / "out"
-    arguments = ["segment", str(photo), "--weights", "any.pt", "--output", str(output)]
-    assert main(arguments) == 0
-    assert capsys.readouterr().out.strip() == str(output / "wall-mask.png")
-    names = {p.name for p in output.iterdir()}
-    assert names == {f"wall-{kind}.png" for kind in ("mask", "sr", "overlay", "kernel")}
-    mask = np.asarray(Image.open(output / "wall-mask.png"))
-    assert mask.shape == (160, 600)
-    assert (mask[40:56] == 255).all()
-    assert mask[:40].max() == mask[56:].max() == 0
-    kernel = np.asarray(Image.open(output / "wall-kernel.png"))
-    assert kernel.shape == (21, 21)
-    assert kernel[10, 10] == 255
 
 
 def test_segment_with_an_imported_segmentation_network(
@@ -443,19 +405,3 @@ def test_segment_with_an_imported_segmentation_network(
     assert main(command) == 0
     assert Image.open(output / "wall-mask.png").size == (48, 32)
     assert not (output / "wall-kernel.png").exists(), "it estimates no blur"
-
-
-def test_segment_refuses_before_it_writes(
-    tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(commands, "load_model", whole_model)
-    good, bad = photograph(tmp_path / "a.png"), tmp_path / "b.png"
-    bad.write_bytes(b"not an image")
-    twin = photograph(tmp_path / "a.bmp")
-    output = ["--weights", "any.pt", "--output", str(tmp_path / "out")]
-    for images, message in (([good, bad], "b.png"), ([good, twin], "share a name")):
-        assert main(["segment", *map(str, images), *output]) == 2
-        assert message in capsys.readouterr().err
-    assert main(["segment", str(good), *output, "--threshold", "1.5"]) == 2
-    assert "between 0 and 1" in capsys.readouterr().err
-    assert not (tmp_path / "out").exists()

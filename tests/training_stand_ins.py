@@ -15,7 +15,7 @@ from csbsr.networks.blocks import SegmentationOutput
 from csbsr.networks.dbpn import DBPNOutput
 from csbsr.networks.joint import Joint
 from csbsr.protocol import RELEASED, Protocol
-from csbsr.training.config import StageConfig
+from csbsr.training.config import StepConfig
 from csbsr.training.trainer import TrainResult, train
 
 
@@ -66,7 +66,7 @@ def tiny(seed: int = 0, dropout: float = 0.3) -> Joint:
     return Joint(TinySR(), TinySegmentation(dropout))
 
 
-def tiny_stage(**values: object) -> StageConfig:
+def tiny_stage(**values: object) -> StepConfig:
     """A joint step of four iterations on crops of 32 pixels; `values` replace its settings."""
     defaults = {
         "iterations": 4,
@@ -78,12 +78,12 @@ def tiny_stage(**values: object) -> StageConfig:
         "log_every": 2,
         "checkpoint_every": 2,
     }
-    return StageConfig(**(defaults | values))
+    return StepConfig(**(defaults | values))
 
 
 def run(
     model: nn.Module,
-    stage: StageConfig,
+    stage: StepConfig,
     folder: Path,
     *,
     protocol: Protocol = RELEASED,

@@ -60,10 +60,20 @@ class LocalAttention(nn.Module):
         keys = self.keys(x).flatten(2).softmax(-1)  # (B, 16, hw), sums to 1 over the pixels
         values = self.values(x)  # (B, C/4, h, w)
         content = keys @ values.flatten(2).transpose(1, 2)  # (B, 16, C/4)
-        pad = WINDOW // 2
-        position = F.conv3d(values[:, None], self.position, padding=(0, pad, pad)).flatten(3)
-        maps = (position + content[..., None]).to(queries.dtype)  # (B, 16, C/4, hw)
-        return Read.apply(queries, maps).flatten(1, 2).unflatten(2, x.shape[-2:])
+        maps = (self.position_maps(values) + content[..., None]).to(queries.dtype)
+        out = Read.apply(queries.contiguous(), maps.contiguous())  # (B, 4, C/4, hw)
+        return out.flatten(1, 2).unflatten(2, x.shape[-2:])
+
+    def position_maps(self, values: Tensor) -> Tensor:
+        """Correlate every value channel with the 16 windows: (B, V, h, w) -> (B, 16, V, hw)."""
+        single = values.flatten(0, 1)[:, None]  # (B V, 1, h, w)
+        windows = self.position.squeeze(2)  # (16, 1, 7, 7)
+        if values.is_cpu:  # faster there with one channel, and for the gradient above all
+            single, windows = (
+                t.contiguous(memory_format=torch.channels_last) for t in (single, windows)
+            )
+        maps = F.conv2d(single, windows, padding=WINDOW // 2)
+        return maps.unflatten(0, values.shape[:2]).transpose(1, 2).flatten(3)
 
 
 class Read(torch.autograd.Function):

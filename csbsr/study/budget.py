@@ -8,7 +8,7 @@ from csbsr.protocol import Protocol
 from csbsr.study.experiments import Experiment, experiment
 from csbsr.study.profiles import Profile
 from csbsr.study.steps import TrainingStep, steps_of
-from csbsr.training.config import StageConfig
+from csbsr.training.config import StepConfig
 from csbsr.training.schedules import learning_rate
 
 Part = Literal["S", "kernel", "C", "skip"]
@@ -68,7 +68,7 @@ def _of_step(step: TrainingStep) -> list[tuple[Part, Spent]]:
     return found
 
 
-def _sum(config: StageConfig, base: float, iterations: list[int]) -> Spent:
+def _sum(config: StepConfig, base: float, iterations: list[int]) -> Spent:
     rates = (
         learning_rate(i, config.iterations, base, config.warmup, config.lr_decay, config.lr_floor)
         for i in iterations

@@ -12,7 +12,7 @@ from csbsr.protocol import Protocol
 from csbsr.study.digest import code_closure
 from csbsr.study.models import SEGMENTATION_MODULES, SR_MODULES
 from csbsr.study.profiles import Profile
-from csbsr.training.config import StageConfig
+from csbsr.training.config import StepConfig
 
 EMBEDDED = "synthetic"
 """Name of the images that come with the package, cracks and natural textures."""
@@ -35,7 +35,7 @@ class Settings:
     precision: str
     compile: bool
 
-    def arithmetic(self, config: StageConfig) -> StageConfig:
+    def arithmetic(self, config: StepConfig) -> StepConfig:
         """A step's settings with the precision and compilation of this run."""
         return replace(config, precision=self.precision, compile=self.compile)
 
@@ -70,7 +70,7 @@ class Step(Interface):
     """What of a training step decides weights: its data (by name and kind) and its settings."""
 
     name: str
-    config: StageConfig
+    config: StepConfig
     natural: bool
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from csbsr.allocator import keep_freed_memory
 from csbsr.data.masks import WHITE_ON_BLACK, MaskRule
 from csbsr.files import locked, write_json
 from csbsr.protocol import REPRODUCTION, Protocol
@@ -22,7 +23,7 @@ from csbsr.study.recipe import EMBEDDED, options
 from csbsr.study.record import measurements, threshold_of
 from csbsr.study.results import SCHEMA, ResultFile, read_result, require_writable
 from csbsr.study.sources import Source, check_all, data_name, hash_of, natural_hash, open_data
-from csbsr.study.steps import Plan, trained
+from csbsr.study.steps import Part, Plan, started_segmentation, trained, trained_sr
 from csbsr.study.trained import keep_model
 from csbsr.training.distributed import from_first, ranks
 
@@ -51,6 +52,11 @@ class Request:
     tensorboard: bool = False
     mask_values: str | None = None
     """Which values of the masks are crack, as `MaskRule.parse` reads it; None: white on black."""
+
+    @property
+    def runs_folder(self) -> Path:
+        """Where checkpoints and logs lie."""
+        return self.runs or self.results.parent / "runs"
 
 
 @dataclass(frozen=True)
@@ -108,7 +114,6 @@ def prepare(request: Request, names: Sequence[str] = (), quiet: bool = True) -> 
     data = data_name(request.data)
     rule = MaskRule.parse(request.mask_values) if request.mask_values else WHITE_ON_BLACK
     train, validation, test = open_data(request.data, profile, protocol, rule)
-    runs = request.runs or request.results.parent / "runs"
     plan = Plan(
         profile=profile,
         protocol=protocol,
@@ -122,7 +127,7 @@ def prepare(request: Request, names: Sequence[str] = (), quiet: bool = True) -> 
         device=device,
         train=train,
         natural=None,
-        folder=runs / profile.name / data / f"seed{request.seed}",
+        folder=request.runs_folder / profile.name / data / f"seed{request.seed}",
         workers=request.workers,
         quiet=quiet,
         tensorboard=request.tensorboard,
@@ -179,6 +184,11 @@ def known_path(path: Path, key: str, say: Say) -> bool:
         return False
 
 
+def lock_of(path: Path) -> Path:
+    """The lock that is held while a result file is made."""
+    return path.with_name(f".{path.name}.lock")
+
+
 def run_experiment(row: Experiment, context: Context, say: Say) -> Path:
     """Train and evaluate one experiment unless its result is there and fresh; returns its file.
 
@@ -189,7 +199,7 @@ def run_experiment(row: Experiment, context: Context, say: Say) -> Path:
     key = fingerprint(row, plan)
     if from_first(place.writes and known_path(path, key, say), place):
         return path
-    lock = locked(path.with_name(f".{path.name}.lock"), row.id, plan.quiet)
+    lock = locked(lock_of(path), row.id, plan.quiet)
     with lock if place.writes else nullcontext():
         if from_first(place.writes and known_path(path, key, lambda line: None), place):
             return path
@@ -253,6 +263,7 @@ def run_experiments(
     names: Sequence[str], request: Request, *, say: Say = lambda line: None, quiet: bool = False
 ) -> list[Path]:
     """Run several experiments, parents first; those with a fresh result are passed over."""
+    keep_freed_memory()
     ordered = with_ancestors(list(names))
     context = prepare(request, ordered, quiet)
     for note in context.notes:
@@ -266,6 +277,16 @@ def run_experiments(
         left = spent / number * (len(ordered) - number)
         say(f"experiment {number}/{len(ordered)}  {row.id}  {spent:.0f} s, about {left:.0f} s left")
     return paths
+
+
+def run_shared(names: Sequence[str], request: Request, part: Part, quiet: bool = False) -> None:
+    """Train only what these experiments share with others: S alone, or the start of C."""
+    plan = prepare(request, names, quiet).plan
+    for row in map(experiment, names):
+        if part == "sr":
+            trained_sr(row, plan)
+        else:
+            started_segmentation(row, plan)
 
 
 def default_data() -> str:

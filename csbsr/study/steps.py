@@ -30,7 +30,7 @@ from csbsr.study.experiments import Experiment, experiment
 from csbsr.study.models import architecture_of
 from csbsr.study.profiles import Profile, Schedule
 from csbsr.study.recipe import EMBEDDED, Settings, recipe
-from csbsr.training.config import StageConfig
+from csbsr.training.config import StepConfig
 from csbsr.training.distributed import ranks
 from csbsr.training.trainer import train
 
@@ -46,14 +46,14 @@ class TrainingStep:
     """One training step of an experiment; its name also names the data that it draws."""
 
     name: Literal["step1", "kernel", "step2", "warm_start", "step3", "blur_skip", "continued"]
-    config: StageConfig
+    config: StepConfig
     natural: bool = False
     """Whether it sees natural images instead of cracks."""
 
 
-def _scheduled(profile: Profile, schedule: Schedule, crop: int | None) -> StageConfig:
+def _scheduled(profile: Profile, schedule: Schedule, crop: int | None) -> StepConfig:
     """What the profile says of a step; what learns and from which losses is added by the step."""
-    return StageConfig(
+    return StepConfig(
         iterations=schedule.iterations,
         batch=schedule.batch,
         crop=crop,
@@ -108,7 +108,7 @@ def sr_steps(row: Experiment, profile: Profile, protocol: Protocol) -> tuple[Tra
 
 
 def _kernel_phases(schedule: Schedule, protocol: Protocol) -> tuple[int, int]:
-    """When the true kernel is given, and when the estimator learns alone (see `StageConfig`)."""
+    """When the true kernel is given, and when the estimator learns alone (see `StepConfig`)."""
     if protocol.kernel_training == "phases":  # thirds, as released
         return schedule.iterations // 3, 2 * schedule.iterations // 3
     given = round(schedule.given_kernel * schedule.iterations)
@@ -192,6 +192,18 @@ class Plan(Settings):
         return replace(step, config=self.arithmetic(step.config))
 
 
+class KeyedStep(NamedTuple):
+    """A step as a run adapts it, its name in the progress, and the hash of all that decides it."""
+
+    step: TrainingStep
+    name: str
+    key: str
+
+    def folder(self, plan: Plan) -> Path:
+        """Where its checkpoints and its log lie."""
+        return plan.folder / f"{self.name}-{self.key}"
+
+
 def _seeded(seed: int, make: Callable[[], nn.Module]) -> nn.Module:
     """Build a module under its own seed and leave the global generator as it was."""
     with torch.random.fork_rng(devices=[]):
@@ -199,9 +211,10 @@ def _seeded(seed: int, make: Callable[[], nn.Module]) -> nn.Module:
         return make()
 
 
-def _train(model: nn.Module, step: TrainingStep, plan: Plan, name: str, key: str) -> Path:
+def _train(model: nn.Module, keyed: KeyedStep, plan: Plan) -> Path:
     """Run one step in its own folder (or find it finished there); returns the folder."""
-    folder = plan.folder / f"{name}-{key}"
+    step, name, _ = keyed
+    folder = keyed.folder(plan)
     model.to(plan.device)
     train(
         model,
@@ -229,6 +242,41 @@ def _stream(step: TrainingStep, plan: Plan) -> CrackStream | NaturalStream:
     return CrackStream(plan.train, config.crop, config.batch, plan.seed, plan.protocol, **options)
 
 
+Part = Literal["sr", "start"]
+"""What experiments share: S after steps 1 and 2, or C after its warm start."""
+
+
+def shared_steps(row: Experiment, plan: Plan) -> dict[Part, tuple[KeyedStep, ...]]:
+    """The steps that an experiment shares with others; empty where it has none of its own."""
+    if row.starts_from or row.sr == "dsrl":
+        return {"sr": (), "start": ()}
+    return {"sr": _keyed_sr(row, plan), "start": _keyed_start(row, plan)}
+
+
+def _keyed_sr(row: Experiment, plan: Plan) -> tuple[KeyedStep, ...]:
+    steps = sr_steps(row, plan.profile, plan.protocol)
+    if not steps:
+        return ()
+    architecture = architecture_of(row, plan.profile, plan.protocol)
+    restoring = replace(architecture, segmentation=None, blur_skip=None)
+    name = row.sr if row.kernel == "estimate" else f"{row.sr}-{row.kernel}"
+    found, key = [], ""
+    for step in map(plan.adapted, steps):
+        key = digest([key, recipe(restoring, [step], plan)])
+        found.append(KeyedStep(step, f"{step.name}-{name}", key))
+    return tuple(found)
+
+
+def _keyed_start(row: Experiment, plan: Plan) -> tuple[KeyedStep, ...]:
+    architecture = architecture_of(row, plan.profile, plan.protocol)
+    segmenting = Architecture(None, architecture.segmentation, reads="hr")
+    steps = map(plan.adapted, warm_start(row, plan.profile, plan.protocol))
+    return tuple(
+        KeyedStep(step, f"start-{row.segmentation}", digest(recipe(segmenting, [step], plan)))
+        for step in steps
+    )
+
+
 def trained_sr(row: Experiment, plan: Plan) -> tuple[nn.Module | None, str]:
     """S after steps 1 and 2, shared by every experiment with this network; and its key."""
     architecture = architecture_of(row, plan.profile, plan.protocol)
@@ -238,12 +286,10 @@ def trained_sr(row: Experiment, plan: Plan) -> tuple[nn.Module | None, str]:
     restoring = replace(architecture, segmentation=None, blur_skip=None)
     alone = join(restoring, sr, nn.Identity())
     _give_constant(alone, plan)
-    name = row.sr if row.kernel == "estimate" else f"{row.sr}-{row.kernel}"
     key = ""
-    for step in sr_steps(row, plan.profile, plan.protocol):
-        step = plan.adapted(step)
-        key = digest([key, recipe(restoring, [step], plan)])
-        _train(alone, step, plan, f"{step.name}-{name}", key)
+    for keyed in _keyed_sr(row, plan):
+        _train(alone, keyed, plan)
+        key = keyed.key
     return sr, key
 
 
@@ -258,11 +304,9 @@ def started_segmentation(row: Experiment, plan: Plan) -> tuple[nn.Module, str]:
     architecture = architecture_of(row, plan.profile, plan.protocol)
     network = _seeded(plan.seed + 1, lambda: build_segmentation(architecture, plan.pretrained))
     key = ""
-    for step in warm_start(row, plan.profile, plan.protocol):
-        step = plan.adapted(step)
-        segmenting = Architecture(None, architecture.segmentation, reads="hr")
-        key = digest(recipe(segmenting, [step], plan))
-        _train(Joint(None, network), step, plan, f"start-{row.segmentation}", key)
+    for keyed in _keyed_start(row, plan):
+        _train(Joint(None, network), keyed, plan)
+        key = keyed.key
     return network, key
 
 
@@ -304,7 +348,7 @@ def trained(row: Experiment, plan: Plan) -> Trained:
         step = plan.adapted(step)
         start = digest([start, recipe(architecture, [step], plan)])
         name = row.id if step.name != "warm_start" else f"start-{row.id}"
-        folder = _train(model, step, plan, name, start)
+        folder = _train(model, KeyedStep(step, name, start), plan)
     weights = {name: value.cpu() for name, value in model.state_dict().items()}
     return Trained(with_weights(architecture, weights).to(plan.device), folder, start)
 

@@ -32,7 +32,7 @@ class Checkpoint:
     log: dict
     """Running sums of the log line under way."""
     config: dict
-    """What `fingerprint` is computed from: stage, protocol, seed, model, data."""
+    """What `fingerprint` is computed from: config, protocol, seed, model, data."""
 
 
 class ForeignCheckpoint(ValueError):

@@ -13,7 +13,7 @@ PRECISIONS = ("fp32", "tf32", "bf16")
 
 
 @dataclass(frozen=True)
-class StageConfig:
+class StepConfig:
     """One training step: what learns, from which losses, how long and how fast.
 
     Raises ValueError with one line for the first value that makes no sense.
@@ -94,7 +94,7 @@ class StageConfig:
             ("lr_decay", self.lr_decay, ("constant", "cosine")),
         ):
             if value not in allowed:
-                raise ValueError(f"stage: {name} = '{value}' is unknown; choose {_or(allowed)}")
+                raise ValueError(f"step: {name} = '{value}' is unknown; choose {_or(allowed)}")
         for name in ("iterations", "batch", "log_every", "checkpoint_every"):
             _require(
                 name, getattr(self, name), _whole(getattr(self, name), 1), "a whole number >= 1"
@@ -142,24 +142,24 @@ class StageConfig:
         )
         if self.detach and self.train not in ("both", "all"):
             raise ValueError(
-                f"stage: detach needs train = 'both' or 'all', not '{self.train}': "
+                f"step: detach needs train = 'both' or 'all', not '{self.train}': "
                 "nothing else has a gradient of L_C to stop"
             )
         weighted = self.crack_weight or self.fail_weight or self.segmentation_on_sr
         if weighted and self.train not in ("both", "all"):
             raise ValueError(
-                "stage: crack_weight, fail_weight and segmentation_on_sr weight L_S by the "
+                "step: crack_weight, fail_weight and segmentation_on_sr weight L_S by the "
                 f"segmentation and need train = 'both' or 'all', not '{self.train}'"
             )
         if self.sr_loss == "dsrl" and (
             weighted or self.detach or self.fail_weight_on_segmentation or self.train != "both"
         ):
             raise ValueError(
-                "stage: DSRL has one network and its own objective; use train = 'both' without "
+                "step: DSRL has one network and its own objective; use train = 'both' without "
                 "detach and weights"
             )
         if self.kernel_phases != (0, 0) and self.sr_loss != "kbpn":
-            raise ValueError("stage: kernel_phases need sr_loss = 'kbpn'; set them to (0, 0)")
+            raise ValueError("step: kernel_phases need sr_loss = 'kbpn'; set them to (0, 0)")
 
     @property
     def trains_sr(self) -> bool:
@@ -197,4 +197,4 @@ def _or(names: tuple[str, ...]) -> str:
 
 def _require(name: str, value: object, good: bool, what: str) -> None:
     if not good:
-        raise ValueError(f"stage: {name} = {value!r} must be {what}")
+        raise ValueError(f"step: {name} = {value!r} must be {what}")

@@ -11,7 +11,7 @@ from typing import Self
 
 import torch
 
-from csbsr.training.config import StageConfig
+from csbsr.training.config import StepConfig
 
 
 class Stopped(Exception):
@@ -65,7 +65,7 @@ class StopSignals:
 
 
 @contextmanager
-def memory_errors(stage: StageConfig, size: int, device: torch.device) -> Iterator[None]:
+def memory_errors(config: StepConfig, size: int, device: torch.device) -> Iterator[None]:
     """Turn torch's out-of-memory errors into one line that says what to lower.
 
     size: side of the HR images of the batch in pixels.
@@ -80,17 +80,17 @@ def memory_errors(stage: StageConfig, size: int, device: torch.device) -> Iterat
         hints = ["lower `batch`"]
         if size > 64:
             hints.append("lower `crop`")
-        if stage.precision != "bf16":
+        if config.precision != "bf16":
             hints.append("use `--precision bf16`")
         raise OutOfMemory(
-            f"out of memory on {device} at batch {stage.batch}, HR {size}x{size}, "
-            f"{stage.precision}: {', '.join(hints[:-1]) or hints[0]}"
+            f"out of memory on {device} at batch {config.batch}, HR {size}x{size}, "
+            f"{config.precision}: {', '.join(hints[:-1]) or hints[0]}"
             + (f" or {hints[-1]}" if len(hints) > 1 else "")
         ) from error
 
 
 @contextmanager
-def arithmetic(stage: StageConfig, device: torch.device) -> Iterator[None]:
+def arithmetic(config: StepConfig, device: torch.device) -> Iterator[None]:
     """Set TF32 and cuDNN for one run, and put them back after.
 
     cuDNN does not search for the fastest algorithm: what it finds depends on the moment, and a
@@ -99,7 +99,7 @@ def arithmetic(stage: StageConfig, device: torch.device) -> Iterator[None]:
     """
     cuda, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
     before = (cuda.allow_tf32, cudnn.allow_tf32, cudnn.benchmark, cudnn.deterministic)
-    cuda.allow_tf32 = cudnn.allow_tf32 = stage.precision != "fp32"
+    cuda.allow_tf32 = cudnn.allow_tf32 = config.precision != "fp32"
     cudnn.benchmark, cudnn.deterministic = False, True
     try:
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):

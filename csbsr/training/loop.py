@@ -15,7 +15,7 @@ from csbsr.data.stream import CrackBatch
 from csbsr.protocol import Protocol
 from csbsr.training import checkpoint as checkpoints
 from csbsr.training.checkpoint import Checkpoint
-from csbsr.training.config import StageConfig
+from csbsr.training.config import StepConfig
 from csbsr.training.distributed import Ranks, agree, from_first, ranks
 from csbsr.training.guards import Stopped, StopSignals, memory_errors, seed_iteration
 from csbsr.training.log import TrainingLog
@@ -39,30 +39,30 @@ class Run:
     def __init__(
         self,
         model: nn.Module,
-        stage: StageConfig,
+        config: StepConfig,
         protocol: Protocol,
         seed: int,
         device: torch.device,
         folder: Path,
         data: str,
     ) -> None:
-        self.stage, self.protocol, self.seed = stage, protocol, seed
+        self.config, self.protocol, self.seed = config, protocol, seed
         self.device, self.folder, self.done = device, folder, 0
         self.place: Ranks = ranks()
         options = protocol.options()
-        self.config = {
-            "stage": stage.identity(),
+        self.identity = {
+            "step": config.identity(),
             "protocol": {k: v for k, v in options.items() if k != "name"},
             "seed": seed,
             "data": data,
             "start": _digest(model),
         }
-        layout = torch.channels_last if stage.channels_last else torch.preserve_format
+        layout = torch.channels_last if config.channels_last else torch.preserve_format
         self.model = share_layers(model.to(device, memory_format=layout), device)
         self.optimiser = torch.optim.Adam(
             [
                 {"params": list(module.parameters()), "name": name}
-                for name, module in learning_modules(self.model, stage)
+                for name, module in learning_modules(self.model, config)
             ],
             betas=(0.9, 0.999),
             eps=1e-8,
@@ -74,7 +74,7 @@ class Run:
         """Go back to the newest usable checkpoint; returns a line per refused one."""
         found, notes = None, []
         if self.place.writes:
-            found, notes = checkpoints.newest(self.folder, self.config)
+            found, notes = checkpoints.newest(self.folder, self.identity)
         iteration = from_first(found.iteration if found else None, self.place)
         if iteration is None:
             return notes
@@ -95,20 +95,20 @@ class Run:
         log: TrainingLog | None,
     ) -> float:
         """Run to the end of the step; returns the seconds waited for data."""
-        total, waited = self.stage.iterations, 0.0
+        total, waited = self.config.iterations, 0.0
         self.window.start()
         batches = stream.loader(self.done, total, workers)
         try:
             while self.done < total:
-                phase, end = phase_at(self.stage, self.done)
-                set_learning(self.model, self.stage, phase)
+                phase, end = phase_at(self.config, self.done)
+                set_learning(self.model, self.config, phase)
                 step = self.step()
                 while self.done < end:
                     before = perf_counter()
                     batch = next(batches)
                     wait = perf_counter() - before
                     waited += wait
-                    with memory_errors(self.stage, batch.hr.shape[-1], self.device):
+                    with memory_errors(self.config, batch.hr.shape[-1], self.device):
                         terms = self.iterate(step, batch, phase == "given_kernel")
                     self.window.add(self.done, terms, batch.names, wait)
                     self.done += 1
@@ -121,13 +121,13 @@ class Run:
 
     def iterate(self, step: nn.Module, batch: CrackBatch, given: bool) -> dict[str, Tensor]:
         """One optimiser step; nothing in here waits for the GPU."""
-        i, total, stage = self.done, self.stage.iterations, self.stage
+        i, total, config = self.done, self.config.iterations, self.config
         seed_iteration(self.seed, i)
         alpha, beta = self._weights(i)
         for group in self.optimiser.param_groups:
-            base = stage.lr_sr if group["name"] == "sr" else stage.lr_segmentation
+            base = config.lr_sr if group["name"] == "sr" else config.lr_segmentation
             group["lr"] = learning_rate(
-                i, total, base, stage.warmup, stage.lr_decay, stage.lr_floor
+                i, total, base, config.warmup, config.lr_decay, config.lr_floor
             )
         loss, terms = step(self._move(batch), alpha, beta, given)
         self.optimiser.zero_grad(set_to_none=True)
@@ -140,8 +140,8 @@ class Run:
 
     def _after(self, stop: StopSignals, report: Reporter, log: TrainingLog | None) -> None:
         """Log, save and stop where it is time to."""
-        stage, last = self.stage, self.done == self.stage.iterations
-        logs = last or self.done % stage.log_every == 0
+        config, last = self.config, self.done == self.config.iterations
+        logs = last or self.done % config.log_every == 0
         if logs:
             values, speed, share = self.window.close()
             report.line(self.done, values["loss"], speed)
@@ -150,19 +150,19 @@ class Run:
         asked = stop.requested
         if self.place.world > 1:  # all processes must leave at the same iteration
             asked = bool(agree(int(asked), self.place)) if logs else False
-        if last or asked or self.done % stage.checkpoint_every == 0:
+        if last or asked or self.done % config.checkpoint_every == 0:
             self._save()
         if asked:  # even after the last iteration: what follows would not know of the request
-            raise Stopped(self.done, stage.iterations, self.folder)
+            raise Stopped(self.done, config.iterations, self.folder)
 
     def _line(self, values: dict[str, float], speed: float, share: float) -> dict:
         alpha, beta = self._weights(self.done - 1)
         rates = {f"lr_{g['name']}": g["lr"] for g in self.optimiser.param_groups}
-        both = self.stage.trains_sr and self.stage.trains_segmentation
+        both = self.config.trains_sr and self.config.trains_segmentation
         return {
             "iteration": self.done,
             **values,
-            "alpha": alpha if self.stage.trains_segmentation else None,
+            "alpha": alpha if self.config.trains_segmentation else None,
             "beta": beta if both else None,
             **rates,
             "it_per_s": round(speed, 4),
@@ -181,18 +181,18 @@ class Run:
                     model=self.model.state_dict(),
                     optimiser=self.optimiser.state_dict(),
                     log=log,
-                    config=self.config,
+                    config=self.identity,
                 ),
             )
 
     def _weights(self, i: int) -> tuple[float, float]:
-        stage = self.stage
-        alpha = alpha_at(i, stage.iterations, stage.alpha, stage.alpha_epoch)
-        return alpha, beta_at(i, stage.iterations, stage.beta, self.protocol)
+        config = self.config
+        alpha = alpha_at(i, config.iterations, config.alpha, config.alpha_epoch)
+        return alpha, beta_at(i, config.iterations, config.beta, self.protocol)
 
     def step(self) -> nn.Module:
         """Forward pass and loss, averaged over the processes; made anew for each phase."""
-        step = Objective(self.model, self.stage, self.protocol)
+        step = Objective(self.model, self.config, self.protocol)
         if self.place.world == 1:
             return step
         ids = [self.device] if self.device.type == "cuda" else None

@@ -21,7 +21,7 @@ from csbsr.losses.super_resolution import (
     l1_loss,
 )
 from csbsr.protocol import Protocol
-from csbsr.training.config import StageConfig
+from csbsr.training.config import StepConfig
 from csbsr.training.parts import autocast
 
 BOUNDARY_LOSSES = ("bc", "gbc", "bgdice")
@@ -54,10 +54,10 @@ class Objective(nn.Module):
     SR network the HR images themselves are segmented.
     """
 
-    def __init__(self, model: nn.Module, stage: StageConfig, protocol: Protocol) -> None:
+    def __init__(self, model: nn.Module, config: StepConfig, protocol: Protocol) -> None:
         super().__init__()
-        self.model, self.stage, self.protocol = model, stage, protocol
-        self.networks = torch.compile(self._networks) if stage.compile else self._networks
+        self.model, self.config, self.protocol = model, config, protocol
+        self.networks = torch.compile(self._networks) if config.compile else self._networks
 
     def forward(
         self, images: Images, alpha: float, beta: float, given_kernel: bool
@@ -67,20 +67,20 @@ class Objective(nn.Module):
             source = images.hr
             if self.model.reads == "lr":
                 source = degrade(images.hr, images.kernel, self.protocol)  # (B, 3, H/4, W/4)
-            if self.stage.channels_last:
+            if self.config.channels_last:
                 source = source.contiguous(memory_format=torch.channels_last)
         given = given_kernel or self.model.kernel_source == "true"
-        with autocast(self.stage, source.device):
+        with autocast(self.config, source.device):
             output = self.networks(source, images.kernel if given else None)
-        return objective(output, images, source, self.stage, self.protocol, alpha, beta)
+        return objective(output, images, source, self.config, self.protocol, alpha, beta)
 
     def _networks(self, source: Tensor, kernel: Tensor | None) -> Prediction:
-        if self.stage.train == "kernel":
+        if self.config.train == "kernel":
             return Prediction(kernel=self.model.sr.estimate_kernel(source))
-        if self.stage.train == "sr":
+        if self.config.train == "sr":
             sr, estimate, _ = self.model.super_resolve(source, kernel)
             return Prediction(sr, estimate)
-        out = self.model(source, kernel, clamp=False, detach=self.stage.detach)
+        out = self.model(source, kernel, clamp=False, detach=self.config.detach)
         return Prediction(out.sr, out.kernel, out.prob, out.aux, out.features)
 
 
@@ -88,7 +88,7 @@ def objective(
     output: Prediction,
     images: Images,
     lr: Tensor,
-    stage: StageConfig,
+    config: StepConfig,
     protocol: Protocol,
     alpha: float,
     beta: float,
@@ -100,18 +100,18 @@ def objective(
     `feature_affinity`. `alpha` and `beta` are the values at this iteration; the loss is the mean
     over the batch.
     """
-    if stage.sr_loss == "dsrl":
-        loss, terms = dsrl_objective(output, images, stage, protocol, alpha)
-    elif stage.train == "kernel":
+    if config.sr_loss == "dsrl":
+        loss, terms = dsrl_objective(output, images, config, protocol, alpha)
+    elif config.train == "kernel":
         loss = kernel_loss(output.kernel, images.kernel)
         terms = {"L_K": loss}
-    elif stage.train == "sr":
-        loss, terms = sr_objective(output, images, lr, None, stage, protocol)
+    elif config.train == "sr":
+        loss, terms = sr_objective(output, images, lr, None, config, protocol)
     else:
-        loss, terms = segmentation_objective(output, images, stage, protocol, alpha)
-        if stage.trains_sr:
-            weight = sr_weight(output, images, stage, protocol, alpha)
-            l_s, parts = sr_objective(output, images, lr, weight, stage, protocol)
+        loss, terms = segmentation_objective(output, images, config, protocol, alpha)
+        if config.trains_sr:
+            weight = sr_weight(output, images, config, protocol, alpha)
+            l_s, parts = sr_objective(output, images, lr, weight, config, protocol)
             loss = (1 - beta) * l_s + beta * loss
             terms |= parts
     loss = loss.mean()
@@ -119,21 +119,21 @@ def objective(
 
 
 def segmentation_objective(
-    output: Prediction, images: Images, stage: StageConfig, protocol: Protocol, alpha: float
+    output: Prediction, images: Images, config: StepConfig, protocol: Protocol, alpha: float
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """L_C per sample (B,), with the fail-oriented weight and auxiliary heads if any."""
     weight = None
-    if stage.fail_weight_on_segmentation is not None:
-        weight = fail_oriented_weight(output.prob, images.mask, stage.fail_weight_on_segmentation)
-    main = _segmentation(output.prob, images, stage, protocol, alpha, weight)
+    if config.fail_weight_on_segmentation is not None:
+        weight = fail_oriented_weight(output.prob, images.mask, config.fail_weight_on_segmentation)
+    main = _segmentation(output.prob, images, config, protocol, alpha, weight)
     if output.aux is None or protocol.auxiliary_weight == 0:
         return main, {"L_C": main}
     sides = output.aux.split(1, dim=1)  # n x (B, 1, H, W)
     aux = torch.stack(
-        [_segmentation(side, images, stage, protocol, alpha, weight) for side in sides]
+        [_segmentation(side, images, config, protocol, alpha, weight) for side in sides]
     )  # (n, B)
     # As released: CrackFormer's sides are averaged, but summed when the loss has a Boundary term.
-    aux = aux.sum(0) if stage.loss in BOUNDARY_LOSSES else aux.mean(0)
+    aux = aux.sum(0) if config.loss in BOUNDARY_LOSSES else aux.mean(0)
     total = main + protocol.auxiliary_weight * aux
     return total, {"L_C": total, "L_C_aux": aux}
 
@@ -143,16 +143,16 @@ def sr_objective(
     images: Images,
     lr: Tensor,
     weight: Tensor | None,
-    stage: StageConfig,
+    config: StepConfig,
     protocol: Protocol,
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """L_S per sample (B,): KBPN's three terms or L1, its pixels weighted by `weight`."""
-    if stage.sr_loss == "l1":
+    if config.sr_loss == "l1":
         total = l1_loss(output.sr, images.hr, weight)
         return total, {"L_S": total}
     if output.kernel is None:
         raise ValueError(
-            "stage: sr_loss = 'kbpn' needs a network that estimates a kernel; choose 'l1'"
+            "step: sr_loss = 'kbpn' needs a network that estimates a kernel; choose 'l1'"
         )
     parts = kbpn_loss(
         output.sr,
@@ -168,24 +168,24 @@ def sr_objective(
 
 
 def sr_weight(
-    output: Prediction, images: Images, stage: StageConfig, protocol: Protocol, alpha: float
+    output: Prediction, images: Images, config: StepConfig, protocol: Protocol, alpha: float
 ) -> Tensor | None:
     """Product of w^C, w^F and L_C on L_S (B, 1, H, W), without gradient; None if none is asked."""
     crack = fail = segmentation = None
     with torch.no_grad():
-        if stage.crack_weight is not None:
-            crack = crack_oriented_weight(images.distance, stage.crack_weight, protocol)
-        if stage.fail_weight is not None:
-            fail = fail_oriented_weight(output.prob, images.mask, stage.fail_weight)
-        if stage.segmentation_on_sr:
+        if config.crack_weight is not None:
+            crack = crack_oriented_weight(images.distance, config.crack_weight, protocol)
+        if config.fail_weight is not None:
+            fail = fail_oriented_weight(output.prob, images.mask, config.fail_weight)
+        if config.segmentation_on_sr:
             loss_map = segmentation_loss_map(
-                stage.loss,
+                config.loss,
                 output.prob,
                 images.mask,
                 images.distance,
                 alpha=alpha,
-                gamma=stage.gamma,
-                class_weights=stage.class_weights,
+                gamma=config.gamma,
+                class_weights=config.class_weights,
                 protocol=protocol,
             )
             segmentation = segmentation_weight(loss_map, protocol)
@@ -193,10 +193,10 @@ def sr_weight(
 
 
 def dsrl_objective(
-    output: Prediction, images: Images, stage: StageConfig, protocol: Protocol, alpha: float
+    output: Prediction, images: Images, config: StepConfig, protocol: Protocol, alpha: float
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """DSRL's objective per sample (B,), with its terms: L_C (its own is "bce"), L1, affinity."""
-    l_c = _segmentation(output.prob, images, stage, protocol, alpha, None)
+    l_c = _segmentation(output.prob, images, config, protocol, alpha, None)
     l_s = l1_loss(output.sr, images.hr)
     affinity = feature_affinity_loss(*output.features)
     return dsrl_loss(l_c, l_s, affinity), {"L_C": l_c, "L_S": l_s, "feature_affinity": affinity}
@@ -205,19 +205,19 @@ def dsrl_objective(
 def _segmentation(
     prob: Tensor,
     images: Images,
-    stage: StageConfig,
+    config: StepConfig,
     protocol: Protocol,
     alpha: float,
     weight: Tensor | None,
 ) -> Tensor:
     return segmentation_loss(
-        stage.loss,
+        config.loss,
         prob,
         images.mask,
         images.distance,
         alpha=alpha,
-        gamma=stage.gamma,
-        class_weights=stage.class_weights,
+        gamma=config.gamma,
+        class_weights=config.class_weights,
         protocol=protocol,
         pixel_weight=weight,
     )

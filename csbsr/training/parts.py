@@ -7,53 +7,53 @@ import torch
 from torch import nn
 from torch.nn import Parameter
 
-from csbsr.training.config import StageConfig
+from csbsr.training.config import StepConfig
 
 Phase = Literal["given_kernel", "kernel_only", "all"]
 
 
-def phase_at(stage: StageConfig, iteration: int) -> tuple[Phase, int]:
+def phase_at(config: StepConfig, iteration: int) -> tuple[Phase, int]:
     """The phase of an iteration of a step, and the iteration at which it ends."""
-    given_until, kernel_only_until = stage.kernel_phases
+    given_until, kernel_only_until = config.kernel_phases
     if iteration < given_until:
-        return "given_kernel", min(given_until, stage.iterations)
+        return "given_kernel", min(given_until, config.iterations)
     if iteration < kernel_only_until:
-        return "kernel_only", min(kernel_only_until, stage.iterations)
-    return "all", stage.iterations
+        return "kernel_only", min(kernel_only_until, config.iterations)
+    return "all", config.iterations
 
 
-def learning_modules(model: nn.Module, stage: StageConfig) -> list[tuple[str, nn.Module]]:
+def learning_modules(model: nn.Module, config: StepConfig) -> list[tuple[str, nn.Module]]:
     """What learns in a step: ("sr" or "segmentation", module); the names choose learning rates.
 
     Raises ValueError if the model lacks what the step is to train.
     """
-    if stage.sr_loss == "dsrl":  # one network for both tasks
+    if config.sr_loss == "dsrl":  # one network for both tasks
         return [("segmentation", model)]
     modules = []
-    if stage.trains_sr:
-        network = _need(getattr(model, "sr", None), stage, "super-resolution")
-        if stage.train == "kernel":
+    if config.trains_sr:
+        network = _need(getattr(model, "sr", None), config, "super-resolution")
+        if config.train == "kernel":
             estimator = getattr(network, "kernel_modules", None)
-            network = _need(estimator and estimator(), stage, "super-resolution (kernel)")
+            network = _need(estimator and estimator(), config, "super-resolution (kernel)")
         modules.append(("sr", network))
-    if stage.trains_segmentation:
-        network = _need(getattr(model, "segmentation", None), stage, "segmentation")
-        if stage.train == "blur_skip":
-            network = _need(getattr(network, "blur_skip", None), stage, "segmentation (blur skip)")
+    if config.trains_segmentation:
+        network = _need(getattr(model, "segmentation", None), config, "segmentation")
+        if config.train == "blur_skip":
+            network = _need(getattr(network, "blur_skip", None), config, "segmentation (blur skip)")
         modules.append(("segmentation", network))
     return modules
 
 
-def _need(network: nn.Module | None, stage: StageConfig, kind: str) -> nn.Module:
+def _need(network: nn.Module | None, config: StepConfig, kind: str) -> nn.Module:
     if network is None:
         raise ValueError(
-            f"stage: train = '{stage.train}' needs a {kind} network, which this model lacks; "
+            f"step: train = '{config.train}' needs a {kind} network, which this model lacks; "
             "choose another value of train or another model"
         )
     return network
 
 
-def set_learning(model: nn.Module, stage: StageConfig, phase: Phase) -> None:
+def set_learning(model: nn.Module, config: StepConfig, phase: Phase) -> None:
     """Let the parts of this step and phase learn and freeze the rest.
 
     Frozen parts are put into evaluation mode, so that their batch norm and dropout stand still
@@ -61,7 +61,7 @@ def set_learning(model: nn.Module, stage: StageConfig, phase: Phase) -> None:
     """
     model.requires_grad_(False)
     model.eval()
-    for _, module in learning_modules(model, stage):
+    for _, module in learning_modules(model, config):
         module.requires_grad_(True)
         module.train()
     if phase != "all":
@@ -76,13 +76,13 @@ def kernel_parameters(model: nn.Module) -> list[Parameter]:
     listed = getattr(getattr(model, "sr", None), "kernel_parameters", None)
     if listed is None:
         raise ValueError(
-            "stage: kernel_phases need a network that estimates a kernel (KBPN); set them to (0, 0)"
+            "step: kernel_phases need a network that estimates a kernel (KBPN); set them to (0, 0)"
         )
     return list(listed())
 
 
-def autocast(stage: StageConfig, device: torch.device) -> AbstractContextManager:
+def autocast(config: StepConfig, device: torch.device) -> AbstractContextManager:
     """Mixed precision around the networks: bfloat16 where the step asks for it."""
-    if stage.precision != "bf16":
+    if config.precision != "bf16":
         return nullcontext()
     return torch.autocast(device.type, dtype=torch.bfloat16)

@@ -42,7 +42,7 @@ class Reporter:
             left = (self._total - iteration) / max(per_second, 1e-9)
             self._say(
                 f"{self._title}: {iteration}/{self._total}  loss {loss:.4g}  "
-                f"{per_second:.3g} it/s  {_duration(left)} left"
+                f"{per_second:.3g} it/s  {duration(left)} left"
             )
 
     def note(self, text: str) -> None:
@@ -60,7 +60,8 @@ class Reporter:
         print(text, file=sys.stderr, flush=True)
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Hours, minutes and seconds as 1:02:03, or 2:03 below an hour."""
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"

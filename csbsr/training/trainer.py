@@ -11,7 +11,7 @@ from torch import nn
 from csbsr.files import locked
 from csbsr.protocol import Protocol
 from csbsr.training import checkpoint
-from csbsr.training.config import StageConfig
+from csbsr.training.config import StepConfig
 from csbsr.training.distributed import ranks
 from csbsr.training.guards import StopSignals, arithmetic
 from csbsr.training.log import TrainingLog
@@ -42,7 +42,7 @@ class TrainResult:
 
 def train(
     model: nn.Module,
-    stage: StageConfig,
+    config: StepConfig,
     stream: Stream,
     *,
     seed: int,
@@ -77,12 +77,12 @@ def train(
             quiet = progress == "quiet"
             stack.enter_context(locked(folder / LOCK, title, quiet))
             checkpoint.sweep(folder)
-        stack.enter_context(arithmetic(stage, target))
+        stack.enter_context(arithmetic(config, target))
         stop = stack.enter_context(StopSignals())
-        run = Run(model, stage, protocol, seed, target, folder, data)
+        run = Run(model, config, protocol, seed, target, folder, data)
         notes = run.resume()
         report = Reporter(
-            progress if run.place.writes else "quiet", title, run.done, stage.iterations
+            progress if run.place.writes else "quiet", title, run.done, config.iterations
         )
         stack.callback(report.close)
         log = TrainingLog(folder, run.done, tensorboard) if run.place.writes else None
@@ -97,10 +97,10 @@ def train(
             log.close()
     model.requires_grad_(True)
     model.eval()
-    images = (stage.iterations - first) * stage.batch
+    images = (config.iterations - first) * config.batch
     cuda = target.type == "cuda"
     return TrainResult(
-        iterations=stage.iterations,
+        iterations=config.iterations,
         resumed_from=first,
         seconds=seconds,
         images_per_second=images / max(seconds, 1e-9),

@@ -1,35 +1,45 @@
 """The API reference: every public module, class and function with signature and docstring."""
 
 import ast
-import html
 import importlib
 import inspect
 import re
 import textwrap
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from types import ModuleType
 
+from markupsafe import Markup
+
 from csbsr.study.provenance import PACKAGE
+from csbsr_book.site.display import render
 
 READS = ("csbsr/**/*.py",)
 """Every module of the method is imported by name, for its docstrings."""
 
 LAYERS: Mapping[str, tuple[str, ...]] = {
-    "ground": ("protocol", "degradation", "realistic", "metrics", "networks"),
+    "ground": ("files", "toml", "protocol", "degradation", "realistic", "metrics", "networks"),
     "data and losses": ("data", "losses"),
-    "training and use": ("training", "evaluation", "inference"),
+    "training and use": ("training", "evaluation", "inference", "model_file", "segment"),
     "study": ("study",),
     "command": ("commands", "cli"),
 }
 """The floors of the house, lowest first; imports go downwards only."""
 
-STYLE = (
-    "<style>.api dt{margin-top:1rem;font-weight:400}.api dt code{overflow-wrap:anywhere;"
-    "white-space:normal}.api dd{margin-left:1.1rem;overflow-wrap:anywhere}.api h4{"
-    "overflow-wrap:anywhere;margin-top:2rem}.api summary{cursor:pointer}"
-    ".api h4 code{overflow-wrap:anywhere;white-space:normal}"
-    ".api ul{columns:15rem;padding-left:1.1rem;overflow-wrap:anywhere}</style>"
-)
+Paragraphs = list[list[str]]
+"""Paragraphs of a docstring, each split at its backticks: every second piece is code."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A module or a public name: how it is written, what its docstring says, what is in it."""
+
+    anchor: str
+    name: str
+    code: str
+    first: Paragraphs
+    more: Paragraphs
+    inside: Sequence["Entry"] = ()
 
 
 def public_modules(packages: Sequence[str]) -> list[ModuleType]:
@@ -93,14 +103,10 @@ def fields(owner: type) -> list[tuple[str, str]]:
     return found
 
 
-def _prose(text: str) -> str:
-    """Docstring text as HTML: paragraphs, and code between backticks."""
-    parts = []
-    for paragraph in re.split(r"\n\s*\n", text.strip()):
-        escaped = html.escape(" ".join(paragraph.split()), quote=False)
-        marked = re.sub(r"`+([^`]+)`+", r"<code>\1</code>", escaped)
-        parts.append(f"<p>{marked}</p>")
-    return "".join(parts)
+def paragraphs(text: str) -> Paragraphs:
+    """Paragraphs of a docstring, split at backticks."""
+    found = (" ".join(p.split()) for p in re.split(r"\n\s*\n", text.strip()))
+    return [re.split(r"`+([^`]+)`+", paragraph) for paragraph in found if paragraph]
 
 
 def own_docstring(value: object) -> str:
@@ -110,56 +116,44 @@ def own_docstring(value: object) -> str:
     return "" if made_up else text
 
 
-def described(text: str, of: str) -> str:
-    """First paragraph of a docstring, and the rest folded away under "more on `of`"."""
-    first, _, rest = text.partition("\n\n")
-    if not first:
-        return ""
-    if not rest.strip():
-        return _prose(first)
-    return f"{_prose(first)}<details><summary>more on {of}</summary>{_prose(rest)}</details>"
+def _entry(
+    anchor: str, name: str, code: str, text: str, inside: Sequence[Entry] = (), whole: bool = False
+) -> Entry:
+    """An entry whose docstring is folded away after its first paragraph, unless it is `whole`."""
+    found = paragraphs(text)
+    shown = len(found) if whole else 1
+    return Entry(anchor, name, code, found[:shown], found[shown:], inside)
 
 
-def _entry(anchor: str, code: str, inner: str) -> str:
-    return f'<dt id="{anchor}"><code>{html.escape(code)}</code></dt><dd>{inner}</dd>'
-
-
-def _inside(owner: type, anchor: str) -> str:
+def _members(owner: type, anchor: str) -> list[Entry]:
     """Fields, methods and properties of a class."""
-    entries = [
-        _entry(f"{anchor}.{code.split(':')[0]}", code, _prose(doc) if doc else "")
-        for code, doc in fields(owner)
-    ]
+    entries = []
+    for code, doc in fields(owner):
+        name = code.split(":")[0]
+        entries.append(_entry(f"{anchor}.{name}", name, code, doc, whole=True))
     for name, value in vars(owner).items():
         plain = value.fget if isinstance(value, property) else getattr(value, "__func__", value)
         if name.startswith("_") or not inspect.isfunction(plain) or not plain.__doc__:
             continue
         shown = name if isinstance(value, property) else signature(plain)
-        entries.append(
-            _entry(f"{anchor}.{name}", f".{shown}", described(own_docstring(plain), name))
-        )
-    return f"<dl>{''.join(entries)}</dl>" if entries else ""
+        entries.append(_entry(f"{anchor}.{name}", name, f".{shown}", own_docstring(plain)))
+    return entries
 
 
-def module_html(module: ModuleType) -> str:
+def module_entry(module: ModuleType) -> Entry:
     """One module: its docstring, then each public name with an anchor `module.name`."""
     entries = []
     for name, value in public_members(module):
         anchor = f"{module.__name__}.{name}"
         is_class = inspect.isclass(value)
-        inner = described(own_docstring(value), name) + (_inside(value, anchor) if is_class else "")
-        entries.append(_entry(anchor, f"{'class ' * is_class}{signature(value)}", inner))
-    names = f"<dl>{''.join(entries)}</dl>" if entries else ""
+        code = f"{'class ' * is_class}{signature(value)}"
+        inside = _members(value, anchor) if is_class else ()
+        entries.append(_entry(anchor, name, code, own_docstring(value), inside))
     title = module.__name__
-    about = described(own_docstring(module), title)
-    return f'<section><h4 id="{title}"><code>{title}</code></h4>{about}{names}</section>'
+    return _entry(title, title, title, own_docstring(module), entries)
 
 
-def api_html(packages: Sequence[str]) -> str:
+def api_html(packages: Sequence[str]) -> Markup:
     """All modules of these packages, preceded by a list of links to them."""
-    modules = [m for m in public_modules(packages) if public_members(m)]
-    links = "".join(
-        f'<li><a href="#{m.__name__}">{m.__name__.removeprefix("csbsr.")}</a></li>' for m in modules
-    )
-    body = "".join(module_html(module) for module in modules)
-    return f'{STYLE}<div class="api"><ul>{links}</ul>{body}</div>'
+    modules = [module_entry(m) for m in public_modules(packages) if public_members(m)]
+    return render("api.html", modules=modules)

@@ -1,7 +1,6 @@
 """Figures of Sec. IV: threshold curves and visual comparisons, from result files and panels."""
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from matplotlib import pyplot as plt
@@ -14,16 +13,12 @@ from csbsr.study.panels import Panel, load_panels
 from csbsr.study.profiles import load_profile
 from csbsr.study.results import ResultFile
 from csbsr_book.chapters.tables import Results, measured
-from csbsr_book.site.exhibit import Picture
+from csbsr_book.site.exhibit import CaptionedFigure
+from csbsr_book.site.theme import mark_of, nothing_here, stamp
 
-COLOURS = ("#1b6ca8", "#d1495b", "#2e8b57", "#e08e0b", "#6a4c93", "#00798c", "#8c564b", "#444444")
-REFERENCE = "#111111"
+PLAIN = "csbsr-pspnet"
+"""The experiment without any weight on L_S."""
 LABELS = {"IoU": "IoU (mean over images)", "HD95": "HD95 in pixels (mean over images)"}
-
-
-def colour_of(index: int) -> str:
-    """Colour of the index-th line or bar, distinguishable with colour blindness and in print."""
-    return COLOURS[index % len(COLOURS)]
 
 
 def threshold_figure(
@@ -31,15 +26,13 @@ def threshold_figure(
     names: Mapping[str, str],
     metric: str,
     *,
-    reference: str | None = None,
     watermark: str = "",
 ) -> Figure:
     """Curves of `metric` ("IoU" or "HD95") over thresholds; a band shows the spread over seeds.
 
-    `names` maps experiment ids to legend labels, in drawing order; `reference` is dashed black.
+    `names` maps experiment ids to legend labels, in drawing order.
     """
     figure, axes = plt.subplots(figsize=(7.2, 4.2))
-    number = 0
     for name, label in names.items():
         runs = results.get(name, ())
         if not runs:
@@ -48,14 +41,11 @@ def threshold_figure(
             [[np.nan if v is None else v for v in r.content["curves"][metric]] for r in runs]
         )
         x = np.array(runs[0].content["curves"]["thresholds"])
-        style = {"color": REFERENCE, "linestyle": "--"} if name == reference else None
-        if style is None:
-            style = {"color": colour_of(number)}
-            number += 1
-        axes.plot(x, curves.mean(0), label=label, **style)
+        mark = mark_of(name)
+        axes.plot(x, curves.mean(0), label=label, markevery=0.1, **mark.drawn())
         if len(runs) > 1:
             low, high = curves.min(0), curves.max(0)
-            axes.fill_between(x, low, high, color=style["color"], alpha=0.15, linewidth=0)
+            axes.fill_between(x, low, high, color=mark.colour, alpha=0.15, linewidth=0)
     axes.set(xlabel="threshold on the crack probability", ylabel=LABELS[metric], xlim=(0, 1))
     axes.set_ylim(bottom=0)
     if axes.lines:
@@ -66,29 +56,28 @@ def threshold_figure(
     return figure
 
 
-SEARCHES: Mapping[str, str] = {
-    "w^C on L_S": "csbsr-pspnet-wC{:g}",
-    "w^F on L_S": "csbsr-pspnet-wF{:g}",
-    "w^F on L_C": "csbsr-pspnet-wF{:g}-LC",
+SEARCHES: Mapping[str, tuple[str, str]] = {
+    "w^C on L_S": ("csbsr-pspnet-wC{:g}", "csbsr-pspnet-wC8"),
+    "w^F on L_S": ("csbsr-pspnet-wF{:g}", "csbsr-pspnet-wF1"),
+    "w^F on L_C": ("csbsr-pspnet-wF{:g}-LC", "csbsr-pspnet-wF1-LC"),
 }
+"""The three weights of Table V: ids by m, and the experiment whose colour the curve has."""
 
 
 def search_names() -> list[str]:
     """Experiments of the search over m (Table V)."""
-    return [pattern.format(m) for pattern in SEARCHES.values() for m in M_SEARCH]
+    return [pattern.format(m) for pattern, _ in SEARCHES.values() for m in M_SEARCH]
 
 
-def search_figure(results: Mapping[str, Sequence[ResultFile]], *, watermark: str = "") -> Figure:
+def search_figure(means: Mapping[str, float], *, watermark: str = "") -> Figure:
     """IoU_max over m for each weight, with the unweighted experiment as a dotted line."""
     figure, axes = plt.subplots(figsize=(7.2, 3.6))
-    for number, (label, pattern) in enumerate(SEARCHES.items()):
-        found = [(m, results.get(pattern.format(m), ())) for m in M_SEARCH]
-        points = [(m, np.mean([r.metrics["IoU_max"] for r in runs])) for m, runs in found if runs]
+    for label, (pattern, like) in SEARCHES.items():
+        points = [(m, means[name]) for m in M_SEARCH if (name := pattern.format(m)) in means]
         if points:
-            axes.plot(*zip(*points), "o-", label=label, color=colour_of(number))
-    if base := results.get("csbsr-pspnet", ()):
-        level = np.mean([r.metrics["IoU_max"] for r in base])
-        axes.axhline(level, color=REFERENCE, linestyle=":", label="no weight")
+            axes.plot(*zip(*points), label=label, **mark_of(like).drawn())
+    if PLAIN in means:
+        axes.axhline(means[PLAIN], color=mark_of(PLAIN).colour, linestyle=":", label="no weight")
     axes.set_xscale("log", base=2)
     axes.set(xlabel="m", ylabel="IoU_max")
     axes.set_xticks(M_SEARCH, [f"{m:g}" for m in M_SEARCH])
@@ -98,20 +87,6 @@ def search_figure(results: Mapping[str, Sequence[ResultFile]], *, watermark: str
         nothing_here(axes, "the search over m has not been run")
     stamp(figure, watermark)
     return figure
-
-
-def nothing_here(axes: Axes, text: str) -> None:
-    """Say in an empty plot why it is empty."""
-    axes.text(0.5, 0.5, text, ha="center", va="center", transform=axes.transAxes, color="#666666")
-
-
-def stamp(figure: Figure, text: str) -> None:
-    """Write a large pale watermark across a figure."""
-    if text:
-        figure.text(
-            0.5, 0.5, text, ha="center", va="center", rotation=20, fontsize=34, color="#c00000",
-            alpha=0.13, zorder=10,
-        )  # fmt: skip
 
 
 def panel_figure(
@@ -131,23 +106,22 @@ def panel_figure(
     for row, index in enumerate(chosen):
         upper, lower = grid[2 * row], grid[2 * row + 1]
         base = first[index]
-        _picture(upper[0], base.lr, "LR image" if row == 0 else "")
-        _picture(upper[1], base.hr, "HR image" if row == 0 else "")
-        _picture(lower[1], base.mask, "")
+        _draw(upper[0], base.lr, "LR image" if row == 0 else "")
+        _draw(upper[1], base.hr, "HR image" if row == 0 else "")
+        _draw(lower[1], base.mask, "")
         lower[1].set_title("truth" if row == 0 else "", fontsize=8.5)
         for column, (name, seen) in enumerate(panels.items(), start=2):
             panel = seen[index]
             blank = panel.sr is None or not panel.sr.any()
-            _picture(
-                upper[column], base.hr if blank else panel.sr, labels[name] if row == 0 else ""
-            )
+            restored = base.hr if blank else panel.sr
+            _draw(upper[column], restored, labels[name] if row == 0 else "")
             if panel.prob is not None:
-                _picture(lower[column], panel.prob, "")
+                _draw(lower[column], panel.prob, "")
     stamp(figure, watermark)
     return figure
 
 
-def _picture(axes: Axes, image: NDArray[np.uint8], title: str) -> None:
+def _draw(axes: Axes, image: NDArray[np.uint8], title: str) -> None:
     axes.imshow(image, cmap="gray", vmin=0, vmax=255)
     axes.set_title(title, fontsize=8.5)
 
@@ -215,12 +189,10 @@ RULES: Mapping[str, str] = {
 }
 
 
-def curve_picture(number: str, metric: str, runs: Results, smoke: bool) -> Picture:
+def curve_picture(number: str, metric: str, runs: Results, smoke: bool) -> CaptionedFigure:
     """IoU or HD95 over thresholds of the experiments beside a table."""
     titles = {name: experiment(name).title for name in CURVES[number]}
-    figure = threshold_figure(
-        runs, titles, metric, reference="hr-pspnet", watermark=WATERMARK if smoke else ""
-    )
+    figure = threshold_figure(runs, titles, metric, watermark=WATERMARK if smoke else "")
     there = [name for name in titles if runs.get(name)]
     missing = [title for name, title in titles.items() if name not in there]
     kind = "IoU" if metric == "IoU" else "95th percentile of the Hausdorff distance"
@@ -230,39 +202,40 @@ def curve_picture(number: str, metric: str, runs: Results, smoke: bool) -> Pictu
         caption += f" Not run: {', '.join(missing)}."
     caption += " Bands: smallest and largest over seeds, where there are several."
     key, word = ("IoU_max", "highest IoU") if metric == "IoU" else ("HD95_min", "lowest HD95")
-    best = []
-    for name in there:
-        value, at = (runs[name][0].metrics[k] for k in (key, f"{key}_threshold"))
-        best.append(f"{titles[name]} {value:.3g} at threshold {at:.2f}")
+    means = {titles[name]: measured(runs[name], key).value for name in there}
+    best = [f"{title} {mean:.3g}" for title, mean in means.items() if mean is not None]
     alt = f"Line plot over thresholds 0.01 to 0.99. {word}: " + ("; ".join(best) or "nothing")
-    return Picture(figure, caption, alt, smoke, [r for name in there for r in runs[name]])
+    return CaptionedFigure(figure, caption, alt, smoke, [r for name in there for r in runs[name]])
 
 
-def panel_files(number: str, runs: Results) -> dict[str, ResultFile]:
-    """The first result with kept pictures of each experiment that a table's panels show."""
+def panel_files(names: Iterable[str], runs: Results) -> dict[str, ResultFile]:
+    """The first result of each experiment, if its pictures are kept beside it."""
+    first = {name: runs[name][0] for name in names if runs.get(name)}
+    return {name: r for name, r in first.items() if r.path.with_suffix(".jpg").exists()}
+
+
+def panels_of(files: Mapping[str, ResultFile], protocol: str) -> dict[str, list[Panel]]:
+    """The pictures kept beside results of one profile; `protocol` degraded their images."""
     found = {}
-    for name in PANELS.get(number, ()):
-        for result in runs.get(name, ())[:1]:
-            if _picture_of(result).exists():
-                found[name] = result
+    for name, result in files.items():
+        profile = load_profile(result.content["profile"])
+        strip = result.path.with_suffix(".jpg")
+        found[name] = load_panels(strip, profile, profile.protocol(protocol))
     return found
 
 
-def _picture_of(result: ResultFile) -> Path:
-    return result.path.with_suffix(".jpg")
-
-
-def panel_picture(number: str, rule: str, runs: Results, protocol: str, smoke: bool) -> Picture:
+def panel_picture(
+    number: str, rule: str, runs: Results, protocol: str, smoke: bool
+) -> CaptionedFigure:
     """Pictures of two images chosen by a rule of `RULES`; `protocol` degraded them."""
-    files = panel_files(number, runs)
-    profile = load_profile(next(iter(files.values())).content["profile"])
-    panels = {
-        name: load_panels(_picture_of(result), profile, profile.protocol(protocol))
-        for name, result in files.items()
-    }
+    files = panel_files(PANELS[number], runs)
+    panels = panels_of(files, protocol)
+    chosen = _chosen(rule, list(panels.values())) if panels else []
+    if not chosen:
+        why = f"no test image fits the rule: {RULES[rule]}" if panels else ""
+        return no_pictures(PANELS[number], smoke, why)
     titles = {name: experiment(name).title for name in panels}
-    watermark = WATERMARK if smoke else ""
-    figure = panel_figure(panels, titles, _chosen(rule, list(panels.values())), watermark=watermark)
+    figure = panel_figure(panels, titles, chosen, watermark=WATERMARK if smoke else "")
     names = ", ".join(titles.values())
     caption = (
         f"Rule: {RULES[rule]}, among twelve synthetic test images (seed 9). Per image, upper "
@@ -273,7 +246,18 @@ def panel_picture(number: str, rule: str, runs: Results, protocol: str, smoke: b
         f"Grid of small pictures of {RULES[rule]}: low-resolution and full-size image, true "
         f"crack mask, and for {names} the restored image above the crack probability."
     )
-    return Picture(figure, caption, alt, smoke, list(files.values()))
+    return CaptionedFigure(figure, caption, alt, smoke, list(files.values()))
+
+
+def no_pictures(names: Iterable[str], smoke: bool, why: str = "") -> CaptionedFigure:
+    """Stands where pictures of experiments would be; by default none are kept."""
+    figure, axes = plt.subplots(figsize=(7.2, 1.4))
+    axes.set_axis_off()
+    nothing_here(axes, why or "no pictures are kept beside these results")
+    titles = ", ".join(experiment(name).title for name in names)
+    mend = "They are written by the run: delete the result files and run them again."
+    caption = f"No pictures of {titles}: {why or f'none are kept beside the results. {mend}'}"
+    return CaptionedFigure(figure, caption, "An empty frame: the pictures are missing.", smoke)
 
 
 def _chosen(rule: str, columns: Sequence[list[Panel]]) -> list[int]:
@@ -289,20 +273,21 @@ def _chosen(rule: str, columns: Sequence[list[Panel]]) -> list[int]:
             return [i for i, panel in enumerate(last) if panel.mask.any()][:2]
 
 
-def search_picture(runs: Results, smoke: bool) -> Picture:
+def search_picture(runs: Results, smoke: bool) -> CaptionedFigure:
     """IoU_max over the constants m of the three weights (Table V)."""
-    figure = search_figure(runs, watermark=WATERMARK if smoke else "")
-    found = {n: v.value for n in search_names() if (v := measured(runs.get(n, ()), "IoU_max"))}
+    values = {n: measured(runs.get(n, ()), "IoU_max").value for n in (*search_names(), PLAIN)}
+    means = {name: value for name, value in values.items() if value is not None}
+    figure = search_figure(means, watermark=WATERMARK if smoke else "")
     alt = "Empty plot: the search over m has not been run."
-    if found:
-        best = max(found, key=found.get)
+    if found := {name: value for name, value in means.items() if name != PLAIN}:
         alt = (
-            f"IoU_max over seven constants m for three kinds of weight, on a logarithmic axis; "
-            f"values from {min(found.values()):.3g} to {max(found.values()):.3g}, highest: {best}."
+            "IoU_max over seven constants m for three kinds of weight, on a logarithmic axis; "
+            f"values from {min(found.values()):.3g} to {max(found.values()):.3g}, highest: "
+            f"{max(found, key=found.get)}."
         )
     caption = (
         "IoU_max for each constant m of the crack-oriented weight, the fail-oriented weight, "
         "and the fail-oriented weight on the segmentation loss. Dotted: without any weight."
     )
-    shown = [r for n in (*search_names(), "csbsr-pspnet") for r in runs.get(n, ())]
-    return Picture(figure, caption, alt, smoke, shown)
+    shown = [result for name in means for result in runs[name]]
+    return CaptionedFigure(figure, caption, alt, smoke, shown)

@@ -1,6 +1,5 @@
 """Figures and tables of the data: contact sheets, Fig. 5, blurs, crack shares, what is in it."""
 
-import html
 from collections.abc import Sequence
 
 import numpy as np
@@ -16,12 +15,11 @@ from csbsr.data.stream import CrackSource
 from csbsr.degradation import blur, degrade, downsample, gaussian_kernels
 from csbsr.protocol import Protocol
 from csbsr.realistic import STRENGTHS, realistic
-from csbsr_book.site.display import table_html
+from csbsr_book.site.table import Column, Table
+from csbsr_book.site.theme import Pixels
 
 GALLERY = ((0.45, 0.45, 0.0), (1.4, 1.4, 0.0), (2.0, 2.0, 0.0), (2.0, 0.6, 30.0), (2.0, 0.6, 120.0))
 """(sigma1, sigma2, theta in degrees) shown by `degradation_gallery`: variances 0.2 to 4.0."""
-
-Picture = NDArray[np.uint8]
 
 
 def contact_sheet(source: CrackSource, count: int = 24, columns: int = 6) -> Figure:
@@ -36,8 +34,8 @@ def contact_sheet(source: CrackSource, count: int = 24, columns: int = 6) -> Fig
 
 def image_and_mask_rows(source: CrackSource, count: int = 8) -> Figure:
     """Return Fig. 5's layout: images above, their masks below, the first `count` with a crack."""
-    pictures: list[Picture] = []
-    masks: list[Picture] = []
+    pictures: list[Pixels] = []
+    masks: list[Pixels] = []
     for i in range(len(source.names)):
         image, mask = source.load(i)
         if mask.any() and len(pictures) < count:
@@ -47,7 +45,7 @@ def image_and_mask_rows(source: CrackSource, count: int = 8) -> Figure:
 
 
 def degradation_gallery(
-    hr: Picture,
+    hr: Pixels,
     protocol: Protocol,
     cases: Sequence[tuple[float, float, float]] = GALLERY,
     mask: NDArray[np.bool_] | None = None,
@@ -73,14 +71,12 @@ def degradation_gallery(
         _bare(axes[1, column]).imshow(_picture(blurred[column], box))
         _bare(axes[2, column]).imshow(_picture(lr[column], box, 4))
     for row, name in enumerate(("kernel K", "HR, blurred", "LR, ×4 smaller")):
-        axes[row, 0].text(
-            -0.08, 0.5, name, transform=axes[row, 0].transAxes, rotation=90, ha="right", va="center"
-        )
+        _beside(axes[row, 0], name)
     return figure
 
 
 def realistic_gallery(
-    hr: Picture,
+    hr: Pixels,
     name: str,
     protocol: Protocol,
     seed: int = 0,
@@ -98,16 +94,7 @@ def realistic_gallery(
     figure, axes = plt.subplots(len(STRENGTHS), 4, figsize=(7.2, 1.8 * len(STRENGTHS)))
     for row, (kind, amounts) in enumerate(STRENGTHS.items()):
         _bare(axes[row, 0]).imshow(_picture(plain, box, 4))
-        label = kind.replace("_", " ")
-        axes[row, 0].text(
-            -0.06,
-            0.5,
-            label,
-            transform=axes[row, 0].transAxes,
-            rotation=90,
-            ha="right",
-            va="center",
-        )
+        _beside(axes[row, 0], kind.replace("_", " "))
         for strength in (1, 2, 3):
             lr = realistic(image, kind, strength, seed, name, protocol)
             ax = _bare(axes[row, strength])
@@ -133,42 +120,34 @@ def crack_share_histogram(shares: dict[str, Sequence[float]]) -> Figure:
     return figure
 
 
-def split_table(splits: dict[str, Sequence[Entry]]) -> str:
-    """Return HTML: for each split how many images of which size, and how much of them is crack."""
+def split_table(splits: dict[str, Sequence[Entry]]) -> Table:
+    """For each split how many images of which size, and how much of them is crack."""
     rows = []
     for split, entries in splits.items():
         sizes = sorted({(e.width, e.height) for e in entries})
         size = f"{sizes[0][0]} x {sizes[0][1]}" if len(sizes) == 1 else f"{len(sizes)} sizes"
-        shares = np.array([e.crack_share for e in entries])
+        shares = 100 * np.array([e.crack_share for e in entries])
+        free = int(np.count_nonzero(shares == 0))
         same = len(entries) - len({e.sha256 for e in entries})
-        rows.append(
-            [
-                html.escape(split),
-                f"{len(entries)}",
-                size,
-                f"{100 * shares.mean():.2f} %",
-                f"{100 * np.median(shares):.2f} %",
-                f"{np.count_nonzero(shares == 0)}",
-                f"{same}",
-            ]
-        )
-    header = ["split", "images", "size", "crack pixels, mean", "median", "crack-free", "repeated"]
-    return table_html(header, rows, caption="What is in the data set of this page.")
+        crack = (float(shares.mean()), float(np.median(shares)))
+        rows.append([split, len(entries), size, *crack, free, same])
+    share = [Column(name, unit="%", digits=2) for name in ("crack pixels, mean", "median")]
+    columns = ["split", "images", "size", *share, "crack-free", "repeated"]
+    return Table("What is in the data set of this page.", columns, rows)
 
 
-def leak_table(pairs: Sequence[NearDuplicate], most: int = 10) -> str:
-    """Return HTML: the pairs of a training and a test image that look alike, or that none do."""
-    if not pairs:
-        return "<p>No training image looks like a test image by this check.</p>"
-    rows = [
-        [html.escape(p.first), html.escape(p.second), f"{p.bits}", f"{p.correlation:.3f}"]
-        for p in pairs[:most]
-    ]
-    caption = f"{len(pairs)} pairs look alike; the {len(rows)} most alike."
-    return table_html(["training", "test", "bits apart", "correlation"], rows, caption=caption)
+def leak_table(pairs: Sequence[NearDuplicate], most: int = 10) -> Table:
+    """The pairs of a training and a test image that look alike, or that none do."""
+    rows = [[p.first, p.second, p.bits, p.correlation] for p in pairs[:most]]
+    return Table(
+        f"{len(pairs)} pairs look alike; the {len(rows)} most alike.",
+        ["training", "test", "bits apart", Column("correlation", digits=3)],
+        rows,
+        empty="No training image looks like a test image by this check.",
+    )
 
 
-def _last(image: Picture) -> Picture:
+def _last(image: Pixels) -> Pixels:
     """(3, H, W) -> (H, W, 3)."""
     return image.transpose(1, 2, 0)
 
@@ -180,7 +159,7 @@ def _picture(image: Tensor, box: tuple[int, int, int], scale: int = 1) -> NDArra
     return part.clamp(0, 1).permute(1, 2, 0).numpy()  # (side, side, 3)
 
 
-def _window(hr: Picture, mask: NDArray[np.bool_] | None, side: int) -> tuple[int, int, int]:
+def _window(hr: Pixels, mask: NDArray[np.bool_] | None, side: int) -> tuple[int, int, int]:
     h, w = hr.shape[1:]
     side = min(side, h, w) // 4 * 4
     centre = np.array([h // 2, w // 2])
@@ -191,7 +170,7 @@ def _window(hr: Picture, mask: NDArray[np.bool_] | None, side: int) -> tuple[int
     return top, left, side
 
 
-def _tile(pictures: Sequence[Picture], columns: int, gap: int = 6) -> Picture:
+def _tile(pictures: Sequence[Pixels], columns: int, gap: int = 6) -> Pixels:
     """Pictures of one size side by side on white, reduced to at most 224 pixels a side."""
     step = max(1, -(-pictures[0].shape[0] // 224))
     small = [_reduce(p, step) for p in pictures]
@@ -204,18 +183,22 @@ def _tile(pictures: Sequence[Picture], columns: int, gap: int = 6) -> Picture:
     return canvas
 
 
-def _reduce(picture: Picture, step: int) -> Picture:
+def _reduce(picture: Pixels, step: int) -> Pixels:
     h, w = (side // step * step for side in picture.shape[:2])
     blocks = picture[:h, :w].reshape(h // step, step, w // step, step, 3)
     return blocks.mean((1, 3)).round().astype(np.uint8)
 
 
-def _sheet(canvas: Picture, columns: int) -> Figure:
+def _sheet(canvas: Pixels, columns: int) -> Figure:
     height, width = canvas.shape[:2]
     inches = min(9.0, 1.5 * columns)
     figure = plt.figure(figsize=(inches, inches * height / width), layout="none")
     _bare(figure.add_axes((0, 0, 1, 1))).imshow(canvas, interpolation="antialiased")
     return figure
+
+
+def _beside(ax: Axes, text: str) -> None:
+    ax.text(-0.07, 0.5, text, transform=ax.transAxes, rotation=90, ha="right", va="center")
 
 
 def _bare(ax: Axes) -> Axes:

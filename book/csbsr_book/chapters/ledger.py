@@ -1,6 +1,5 @@
-"""HTML of the pages about the paper: claims, inconsistencies, deviations."""
+"""Tables of the pages about the paper: claims, inconsistencies, deviations."""
 
-import html
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
@@ -15,10 +14,10 @@ from csbsr_book.paper.claims import (
     load_by_eye,
     load_claims,
 )
-from csbsr_book.paper.deviations import Deviation, load_deviations
+from csbsr_book.paper.deviations import load_deviations
 from csbsr_book.paper.inconsistencies import load_inconsistencies
 from csbsr_book.paper.printed import Value, load_parameters
-from csbsr_book.site.display import table_html
+from csbsr_book.site.table import Column, Content, Line, Number, Table, TableCell, Words
 
 Verdicts = Mapping[str, Verdict]
 """Verdicts of our results by claim id, as `verdicts_on_results` gives them."""
@@ -45,24 +44,9 @@ SEVERITY_TITLES: Mapping[str, str] = {
 }
 
 
-def verdict_html(verdict: Verdict) -> str:
-    """Return the word as a label, the numbers below it."""
-    style = "fails" if verdict.verdict == "does not hold" else verdict.verdict.replace(" ", "-")
-    label = f'<span class="verdict verdict-{style}">{verdict.verdict}</span>'
-    return f'{label}<br><span class="evidence">{html.escape(verdict.evidence)}</span>'
-
-
-def _prose(content: str) -> str:
-    """Mark a cell of sentences, which style sheets keep wide enough to read."""
-    return f'<div class="prose">{content}</div>'
-
-
-def _quote(text: str) -> str:
-    return f"<q>{html.escape(text)}</q>"
-
-
-def _place(text: str) -> str:
-    return f'<br><span class="place">{html.escape(text)}</span>'
+def verdict_cell(verdict: Verdict) -> TableCell:
+    """The word as a label, the numbers below it."""
+    return TableCell((Words(verdict.verdict, "verdict"), Words(verdict.evidence, "evidence")))
 
 
 def claims_of(part: str) -> list[Claim]:
@@ -81,8 +65,8 @@ def compared(claim: Claim) -> str:
     return what or "computed on an example"
 
 
-def claims_table(claims: Sequence[Claim], ours: Verdicts) -> str:
-    """Return one table per statement, a row per claim made of it; ids are anchors.
+def claims_tables(claims: Sequence[Claim], ours: Verdicts) -> list[Table]:
+    """One table per statement, a row per claim made of it; ids are anchors.
 
     The caption holds quote, place and how words became numbers; the columns are what is compared,
     the verdict of the printed numbers, and that of our results.
@@ -91,114 +75,106 @@ def claims_table(claims: Sequence[Claim], ours: Verdicts) -> str:
     for (quote, place, note), family in groupby(claims, lambda c: (c.quote, c.place, c.note)):
         rows = [
             [
-                f'<span id="claim-{claim.id}">{html.escape(compared(claim))}</span>',
-                verdict_html(evaluate_on_paper(claim)),
-                verdict_html(ours[claim.id]),
+                TableCell((compared(claim),), anchor=f"claim-{claim.id}"),
+                verdict_cell(evaluate_on_paper(claim)),
+                verdict_cell(ours[claim.id]),
             ]
             for claim in family
         ]
         caption = f"\u201c{quote}\u201d ({place})" + (f" {note}" if note else "")
-        header = ("Compared", "Printed numbers", "Our results")
-        tables.append(table_html(header, rows, caption=caption))
-    return "\n".join(tables)
+        tables.append(Table(caption, ["Compared", "Printed numbers", "Our results"], rows))
+    return tables
 
 
-def claims_summary(ours: Verdicts) -> str:
-    """Return a table that counts the verdicts of all claims."""
+def claims_summary(ours: Verdicts) -> Table:
+    """The verdicts of all claims, counted."""
     claims = load_claims()
     paper = Counter(evaluate_on_paper(c).verdict for c in claims)
     counted = Counter(ours[c.id].verdict for c in claims)
-    rows = [[word, str(paper[word]), str(counted[word])] for word in WORDS]
-    rows.append(["claims in all", str(len(claims)), str(len(claims))])
-    header = ("Verdict", "Printed numbers", "Our results")
-    return table_html(header, rows, caption="Verdicts on the paper's claims")
+    rows = [[word, paper[word], counted[word]] for word in WORDS]
+    rows.append(["claims in all", len(claims), len(claims)])
+    columns = ["Verdict", "Printed numbers", "Our results"]
+    return Table("Verdicts on the paper's claims", columns, rows)
 
 
-def primary_table(outcomes: Mapping[str, PrimaryOutcome]) -> str:
-    """Return what was registered before it was run, and what came of it."""
+def primary_table(outcomes: Mapping[str, PrimaryOutcome]) -> Table:
+    """What was registered before it was run, from which difference it matters, what came of it."""
+    rows = []
+    for outcome in outcomes.values():
+        asked = outcome.registered
+        limit = Number(asked.smallest, shown=f"{asked.smallest:g} {asked.metric}")
+        rows.append(
+            [
+                TableCell((asked.question, Words(asked.id, "place"))),
+                TableCell((limit, Words(asked.reason, "place"))),
+                verdict_cell(outcome.verdict),
+            ]
+        )
+    known = ", ".join(f"{n} {found.value:g}" for n, found in registration().smallest.items())
+    return Table(
+        "Registered before it was run, and what came of it",
+        ["Question", "Matters from", "Verdict"],
+        rows,
+        notes=[f"A difference matters from: {known}."],
+    )
+
+
+def by_eye_table() -> Table:
+    """The statements about pictures, which are not judged by the machine."""
     rows = [
         [
-            f"{html.escape(outcome.registered.question)}{_place(outcome.registered.id)}",
-            f"{outcome.registered.smallest:g} {outcome.registered.metric}"
-            f"{_place(outcome.registered.reason)}",
-            verdict_html(outcome.verdict),
-        ]
-        for outcome in outcomes.values()
-    ]
-    header = ("Question", "Matters from", "Verdict")
-    return table_html(header, rows, caption="Registered before it was run, and what came of it")
-
-
-def smallest_note() -> str:
-    """Return from which difference on each metric matters, in a sentence."""
-    known = [f"{name} {found.value:g}" for name, found in registration().smallest.items()]
-    return f"<p>A difference matters from: {html.escape(', '.join(known))}.</p>"
-
-
-def by_eye_table() -> str:
-    """Return the statements about pictures, which are not judged by the machine."""
-    rows = [
-        [
-            f'<span id="claim-{c.id}">{_quote(c.quote)}</span>{_place(c.place)}',
-            html.escape(c.figure.replace("-", " ").capitalize()),
+            TableCell((Words(c.quote, "quote"), Words(c.place, "place")), anchor=f"claim-{c.id}"),
+            c.figure.replace("-", " ").capitalize(),
         ]
         for c in load_by_eye()
     ]
-    return table_html(("Statement", "Figure"), rows, caption="Judged by eye, not counted")
+    return Table("Judged by eye, not counted", ["Statement", "Figure"], rows)
 
 
-def inconsistencies_table(severity: str) -> str:
-    """Return the inconsistencies of one severity; ids are anchors."""
+def inconsistencies_table(severity: str) -> Table:
+    """The inconsistencies of one severity; ids are anchors."""
     rows = []
     for entry in load_inconsistencies():
         if entry.severity != severity:
             continue
-        second = _quote(entry.other) if entry.other else html.escape(entry.finding)
-        evidence = html.escape(entry.computed_evidence())
-        links = " ".join(f'<a href="a5-claims.html#claim-{c}">{c}</a>' for c in entry.claims)
-        where = f'<br><span class="place">Claims: {links}</span>' if links else ""
+        one = (Words(entry.one, "quote"), Words(entry.one_place, "place"))
+        other = Words(entry.other, "quote") if entry.other else entry.finding
+        why: list[Line] = [entry.explanation]
+        if evidence := entry.computed_evidence():
+            why.append(Words(evidence, "evidence"))
+        if entry.claims:
+            links = [Words(c, link=f"a5-claims.html#claim-{c}") for c in entry.claims]
+            why.append(("Claims:", *(piece for link in links for piece in (" ", link))))
         rows.append(
             [
-                f'<span id="inconsistency-{entry.id}">{_quote(entry.one)}</span>'
-                f"{_place(entry.one_place)}",
-                f"{second}{_place(entry.other_place)}",
-                _prose(
-                    html.escape(entry.explanation)
-                    + (f'<br><span class="evidence">{evidence}</span>' if evidence else "")
-                    + where
-                ),
+                TableCell(one, anchor=f"inconsistency-{entry.id}"),
+                TableCell((other, Words(entry.other_place, "place"))),
+                TableCell(tuple(why)),
             ]
         )
-    header = ("One place says", "Another", "What does not fit")
-    return table_html(header, rows, caption=SEVERITY_TITLES[severity])
+    columns = ["One place says", "Another", Column("What does not fit", prose=True)]
+    return Table(SEVERITY_TITLES[severity], columns, rows)
 
 
-def _settings(row: Deviation) -> str:
-    lines = [
-        f"<code>{option}</code>: {html.escape(str(paper))} / {html.escape(str(released))}"
-        for option, paper, released in row.settings()
-    ]
-    return "<br>".join(lines)
-
-
-def deviations_table() -> str:
-    """Return the deviations: paper, released code, our choice with its option, measured effect."""
+def deviations_table() -> Table:
+    """The deviations: paper, released code, our choice with its option, measured effect."""
     rows = []
     for row in load_deviations():
-        settings = _settings(row)
-        choice = html.escape(row.choice) + (f"<br>{settings}" if settings else "")
-        effect = html.escape(row.measured_effect())
-        topic = f'<span id="deviation-{row.id}">{html.escape(row.topic)}</span>'
-        cells = (html.escape(row.paper), html.escape(row.code), choice, effect)
-        rows.append([topic, *map(_prose, cells)])
-    header = (
-        "Topic",
+        settings = [
+            (Words(option, "code"), f": {paper} / {released}")
+            for option, paper, released in row.settings()
+        ]
+        topic = TableCell((row.topic,), anchor=f"deviation-{row.id}")
+        choice = TableCell((row.choice, *settings))
+        rows.append([topic, row.paper, row.code, choice, row.measured_effect()])
+    titles = (
         "Paper says",
         "Released code does",
         "Our choice (option: PRINTED / RELEASED)",
         "Measured effect",
     )
-    return table_html(header, rows, caption="Where text and released code differ")
+    columns = ["Topic", *(Column(title, prose=True) for title in titles)]
+    return Table("Where text and released code differ", columns, rows)
 
 
 OURS: Mapping[str, Callable[[Profile], object]] = {
@@ -227,50 +203,54 @@ def _text(value: Value | object, between: str = ", ") -> str:
     if isinstance(value, tuple):
         return between.join(map(_text, value))
     if isinstance(value, bool) or not isinstance(value, int | float):
-        return html.escape(str(value))
+        return str(value)
     if isinstance(value, float) and 0 < abs(value) < 1e-2:
         return f"{value:.1e}".replace(".0e", "e").replace("e-0", "e-")
     return f"{value:,g}" if abs(value) < 1e6 else f"{value:,.0f}"
 
 
-def hyperparameter_table() -> str:
-    """HTML: every hyper-parameter that the paper states, its place, and the profiles' values."""
+def _stated(value: Value | object, between: str = ", ", unit: str = "") -> Content:
+    """A stated value as a cell: numbers stay numbers, lists are words."""
+    text = f"{_text(value, between)}{unit}"
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return Number(value, shown=text) if is_number else text
+
+
+def hyperparameter_table() -> Table:
+    """Every hyper-parameter that the paper states, its place, and the profiles' values."""
     profiles = [load_profile(name) for name in NAMES]
     rows = []
     for name, parameter in load_parameters().items():
         symbol = f" {parameter.symbol}" if parameter.symbol else ""
         unit = f" {parameter.unit}" if parameter.unit else ""
-        label = html.escape(f"{name.replace('_', ' ')}{symbol}")
-        ours = ["as given" if name in GIVEN else "the same"] * len(profiles)
+        ours: list[Content] = ["as given" if name in GIVEN else "the same"] * len(profiles)
         if name in OURS:
-            ours = [_text(OURS[name](p)) for p in profiles]
-        printed = _text(parameter.value, BETWEEN.get(name, ", "))
-        rows.append([label, f"{printed}{html.escape(unit)}", parameter.place, *ours])
-    header = ("Parameter", "Paper", "Place", *NAMES)
-    return table_html(header, rows, caption="Hyper-parameters: paper, and the profiles of the book")
+            ours = [_stated(OURS[name](p)) for p in profiles]
+        printed = _stated(parameter.value, BETWEEN.get(name, ", "), unit)
+        rows.append([f"{name.replace('_', ' ')}{symbol}", printed, parameter.place, *ours])
+    caption = "Hyper-parameters: paper, and the profiles of the book"
+    return Table(caption, ["Parameter", "Paper", "Place", *NAMES], rows)
 
 
-def protocol_table(names: Sequence[str]) -> str:
-    """HTML: some options in which text and released code differ, in both protocols."""
+def protocol_table(names: Sequence[str]) -> Table:
+    """Some options in which text and released code differ, in both protocols."""
     paper, released = PRINTED.options(), RELEASED.options()
-    rows = [
-        [f"<code>{name}</code>", html.escape(str(paper[name])), html.escape(str(released[name]))]
-        for name in names
-    ]
-    header = ("Option", "Paper's text", "Authors' code")
-    return table_html(header, rows, caption="Where text and code of the setup differ")
+    rows = [[Words(name, "code"), str(paper[name]), str(released[name])] for name in names]
+    columns = ["Option", "Paper's text", "Authors' code"]
+    return Table("Where text and code of the setup differ", columns, rows)
 
 
-def verdicts_by_part(ours: Verdicts) -> str:
-    """HTML: for each part of the paper how many claims hold, by its numbers and by ours."""
+def verdicts_by_part(ours: Verdicts) -> Table:
+    """For each part of the paper how many claims hold, by its numbers and by ours."""
     rows = []
     for part in PARTS:
         claims = claims_of(part)
-        printed = Counter(evaluate_on_paper(claim).verdict for claim in claims)
+        paper = Counter(evaluate_on_paper(claim).verdict for claim in claims)
         counted = Counter(ours[claim.id].verdict for claim in claims)
-        cells = [str(printed[word] or "–") for word in PRINTED_WORDS]
-        cells += [str(counted[word] or "–") for word in WORDS]
-        rows.append([part, str(len(claims)), *cells])
-    words = [f"{word}<br>(printed)" for word in PRINTED_WORDS] + [f"{w}<br>(ours)" for w in WORDS]
-    header = ("Part", "Claims", *(word.replace("does not ", "does not<br>") for word in words))
-    return table_html(header, rows, caption="Verdicts by part of the paper")
+        counts = [*(paper[word] for word in PRINTED_WORDS), *(counted[word] for word in WORDS)]
+        rows.append([part, len(claims), *(count or None for count in counts)])
+    columns = [
+        *(Column(word, note="(printed)") for word in PRINTED_WORDS),
+        *(Column(word, note="(ours)") for word in WORDS),
+    ]
+    return Table("Verdicts by part of the paper", ["Part", "Claims", *columns], rows)

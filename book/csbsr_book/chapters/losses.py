@@ -3,7 +3,6 @@
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from csbsr import losses
@@ -18,7 +17,8 @@ from csbsr_book.chapters.example_crack import (
     soft,
     terms,
 )
-from csbsr_book.site.display import table_html
+from csbsr_book.site.table import Table
+from csbsr_book.site.theme import bare
 
 STYLES = {
     "Boundary": {"color": "#0072b2"},
@@ -53,8 +53,7 @@ def distance_figure(example: Example) -> Figure:
         axis.axhline(0, color="#888888", linewidth=0.6)
         axis.plot(offsets, values[row, span], color="#0072b2", marker=".", markersize=4)
         axis.set(title=title, xlabel="columns from the deepest pixel")
-    for axis in axes[:2]:
-        _picture(axis)
+    bare(*axes[:2])
     return figure
 
 
@@ -100,8 +99,7 @@ def push_figure(example: Example, protocol: Protocol) -> Figure:
         push = push[0, 0] / push.abs().max()
         axis.imshow((push.sign() * push.abs().sqrt()).numpy(), cmap="RdBu", vmin=-1, vmax=1)
         axis.set_title(name + (r" ($\alpha=\gamma=0.5$)" if name == "BC" else ""))
-    for axis in axes:
-        _picture(axis)
+    bare(*axes)
     return figure
 
 
@@ -131,8 +129,8 @@ def vanishing_figure(example: Example) -> Figure:
     return figure
 
 
-def sizes_table(example: Example) -> str:
-    """HTML table: the value of every term, unscaled, for some predictions in both forms."""
+def sizes_table(example: Example) -> Table:
+    """The value of every term, unscaled, for some predictions in both forms."""
     predictions = {
         "truth, p = 0 or 1": example.mask,
         "nothing found": soft(torch.zeros_like(example.mask)),
@@ -141,12 +139,12 @@ def sizes_table(example: Example) -> str:
         "p = 0.5 everywhere": torch.full_like(example.mask, 0.5),
     }
     rows = [
-        [f"{name}, {protocol.name}", *(f"{loss(p).item() + 0.0:.4g}" for p in predictions.values())]
+        [f"{name}, {protocol.name}", *(loss(p).item() + 0.0 for p in predictions.values())]
         for protocol in (PRINTED, RELEASED)
         for name, loss in terms(example, protocol).items()
     ]
     caption = "Value of each loss term for some predictions of one crack, in both forms."
-    return table_html(("Term, form", *predictions), rows, caption=caption)
+    return Table(caption, ["Term, form", *predictions], rows)
 
 
 def alpha_figure(example: Example, gamma: float = 0.5) -> Figure:
@@ -179,9 +177,3 @@ def alpha_figure(example: Example, gamma: float = 0.5) -> Figure:
     right.set(xlabel=r"$\alpha$", ylabel="excess of BC over the truth", yscale="log")
     right.legend()
     return figure
-
-
-def _picture(axis: Axes) -> None:
-    """Remove the axes of a picture."""
-    axis.set(xticks=[], yticks=[])
-    axis.grid(False)

@@ -29,7 +29,8 @@ from csbsr.metrics.plain import surface_lengths
 from csbsr.metrics.surface import squared_distances
 from csbsr.protocol import PRINTED, RELEASED
 from csbsr_book.chapters.example_crack import Example, flawed_prediction
-from csbsr_book.site.display import table_html
+from csbsr_book.site.table import Column, Content, Number, Table
+from csbsr_book.site.theme import bare
 
 HIT, MISSED, INVENTED = "#0072b2", "#d55e00", "#f0c24b"
 """Crack found, crack not found, crack where there is none."""
@@ -80,8 +81,8 @@ def worked_figure(threshold: float = 0.5) -> Figure:
             )
         axis.set_title(f"{title}: length {lengths.sum():.2f}")
     for axis in axes:
-        axis.set(xticks=[], yticks=[], xlim=(-0.5, 4.5), ylim=(4.5, -0.5))
-        axis.grid(False)
+        bare(axis)
+        axis.set(xlim=(-0.5, 4.5), ylim=(4.5, -0.5))
         axis.spines[:].set_visible(False)
         for edge in np.arange(0.5, 4):
             axis.axhline(edge, color="#d0d0d0", linewidth=0.6, zorder=0.5)
@@ -153,8 +154,8 @@ def centreline_figure(prob: Map, target: Mask) -> Figure:
     height, width = target.shape
     axes[1].set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5), aspect="equal")
     value = centreline_curve(prob, target, [0.5]).iou[0]
-    axes[1].set(title=f"centrelines: IoU {value:.3f}", xticks=[], yticks=[])
-    axes[1].grid(False)
+    axes[1].set_title(f"centrelines: IoU {value:.3f}")
+    bare(axes[1])
     axes[1].spines[:].set(visible=True, color="#d0d0d0")
     for colour, text in ((HIT, "found"), (MISSED, "missed"), (INVENTED, "invented")):
         axes[1].plot([], [], "s", color=colour, label=text)
@@ -166,25 +167,22 @@ def _agreement(axis: Axes, mask: Mask, target: Mask) -> None:
     classes = target * 2 + mask  # 0 neither, 1 invented, 2 missed, 3 found
     colours = ListedColormap(["white", INVENTED, MISSED, HIT])
     axis.imshow(classes, cmap=colours, vmin=0, vmax=3, interpolation="nearest")
-    axis.set(xticks=[], yticks=[])
-    axis.grid(False)
+    bare(axis)
     axis.spines[:].set(visible=True, color="#d0d0d0")
 
 
-def worked_table() -> str:
+def worked_table() -> Table:
     """Metrics of the 5 x 5 example at four thresholds, percentiles 95 and 50."""
     limits = [0.15, 0.35, 0.5, 0.75]
     prob, target = worked_example()
     full, half = (threshold_curves(prob, target, limits, p) for p in (95, 50))
-    rows = [
-        [f"{t:.2f}", f"{i:.3f}", f"{h95:.3f}", f"{h50:.3f}", f"{m:.3f}"]
-        for t, i, h95, h50, m in zip(limits, full.iou, full.hausdorff, half.hausdorff, full[2])
-    ]
-    header = ["threshold", "IoU", "HD95 (px)", "HD50 (px)", "mean distance (px)"]
-    return table_html(header, rows, caption="The 5 x 5 example, by threshold_curves")
+    rows = list(zip(limits, full.iou, full.hausdorff, half.hausdorff, full[2]))
+    pixels = [Column(name, unit="px", digits=3) for name in ("HD95", "HD50", "mean distance")]
+    columns = [Column("threshold", digits=2), Column("IoU", digits=3), *pixels]
+    return Table("The 5 x 5 example, by threshold_curves", columns, rows)
 
 
-def empty_table(height: int = 300, width: int = 448) -> str:
+def empty_table(height: int = 300, width: int = 448) -> Table:
     """What an empty mask costs under each rule, for one image and in a mean of 100 images."""
     nothing, crack = np.zeros((2, height, width), bool)
     crack[height // 2, 50 : width - 50] = True
@@ -196,22 +194,23 @@ def empty_table(height: int = 300, width: int = 448) -> str:
         ("one false pixel, no crack", blob, nothing),
         ("one false pixel, crack elsewhere", blob, crack),
     )
+    rules = ("width", "diagonal", "infinite")
     rows = []
     for name, mask, target in cases:
-        cells = [f"{threshold_curves(mask * 1.0, target, [0.5]).iou[0]:.3f}"]
-        for rule in ("width", "diagonal", "infinite"):
-            cost = surface_distance(mask, target, 95, rule).hausdorff
-            cells.append(f"{cost:.0f} / {(99 * 10 + cost) / 100:.1f}".replace("inf", "∞"))
-        rows.append([name, *cells])
-    header = ["prediction and target", "IoU", "width", "diagonal", "infinite"]
+        cells: list[Content] = [name, float(threshold_curves(mask * 1.0, target, [0.5]).iou[0])]
+        for rule in rules:
+            cost = float(surface_distance(mask, target, 95, rule).hausdorff)
+            mean = (99 * 10 + cost) / 100
+            cells.append((Number(cost, digits=0), " / ", Number(mean, digits=1)))
+        rows.append(cells)
     caption = (
         f"HD95 in pixels of one image of {width} x {height} / mean of 100 images if the other 99 "
         "score 10"
     )
-    return table_html(header, rows, caption=caption)
+    return Table(caption, ["prediction and target", Column("IoU", digits=3), *rules], rows)
 
 
-def interval_table(prob: NDArray, target: NDArray, seed: int = 0, tiles: int = 4) -> str:
+def interval_table(prob: NDArray, target: NDArray, seed: int = 0, tiles: int = 4) -> Table:
     """The four numbers of tiles x tiles parts of one image, with 95 % bootstrap intervals."""
     parts = [
         [block for row in np.array_split(a, tiles) for block in np.array_split(row, tiles, 1)]
@@ -220,14 +219,14 @@ def interval_table(prob: NDArray, target: NDArray, seed: int = 0, tiles: int = 4
     curves = evaluate_batch(*parts)
     intervals = bootstrap_summary(curves.iou, curves.hausdorff, seed=seed)
     rows = [
-        [name, f"{i.estimate:.3f}", f"{i.low:.3f} to {i.high:.3f}"]
+        [name, Number(i.estimate, interval=(i.low, i.high))]
         for name, i in zip(("IoU max", "AIU", "HD95 min (px)", "AHD95 (px)"), intervals)
     ]
-    header = ["number", "estimate", "95 % interval over tiles"]
-    return table_html(header, rows, caption=f"Bootstrap intervals over {tiles**2} tiles")
+    columns = ["number", Column("estimate", note="95 % interval over tiles", digits=3)]
+    return Table(f"Bootstrap intervals over {tiles**2} tiles", columns, rows)
 
 
-def kernel_psnr_table(count: int = 500, seed: int = 0) -> str:
+def kernel_psnr_table(count: int = 500, seed: int = 0) -> Table:
     """Kernel PSNR of estimates that know nothing, on random kernels of both protocols."""
     rows = []
     for protocol, label in ((PRINTED, "variance in [0.2, 4]"), (RELEASED, "std in [0.2, 4]")):
@@ -237,13 +236,13 @@ def kernel_psnr_table(count: int = 500, seed: int = 0) -> str:
             torch.full_like(kernels, 1 / kernels[0].numel()),
             kernels.mean(0, keepdim=True).expand_as(kernels),
         )
-        cells = [f"{kernel_psnr(guess, kernels).mean():.1f}" for guess in guesses]
+        cells = [kernel_psnr(guess, kernels).mean().item() for guess in guesses]
         rows.append([f"{protocol.name} ({label})", *cells])
-    header = ["kernels", "all zero", "uniform", "mean kernel"]
-    return table_html(header, rows, caption=f"Mean kernel PSNR in dB over {count} random kernels")
+    guessed = [Column(name, unit="dB", digits=1) for name in ("all zero", "uniform", "mean kernel")]
+    return Table(f"Mean kernel PSNR over {count} random kernels", ["kernels", *guessed], rows)
 
 
-def fidelity_table(image: Tensor) -> str:
+def fidelity_table(image: Tensor) -> Table:
     """PSNR and both forms of SSIM of one image (1, 3, H, W), blurred and with noise."""
     noise = torch.randn(image.shape, generator=torch.Generator().manual_seed(0))
     rows = []
@@ -253,10 +252,10 @@ def fidelity_table(image: Tensor) -> str:
         ("noise, standard deviation 0.03", (image + 0.03 * noise).clamp(0, 1)),
     ):
         try:
-            standard = f"{ssim_standard(changed, image).item():.4f}"
+            standard: Content = ssim_standard(changed, image).item()
         except ImportError:
             standard = "needs torchmetrics"
-        released = f"{ssim(changed, image).item():.4f}"
-        rows.append([name, f"{psnr(changed, image).item():.2f}", released, standard])
-    header = ["image", "PSNR (dB)", "SSIM, released form", "SSIM, standard form"]
-    return table_html(header, rows, caption="One image against three changed copies of itself")
+        rows.append([name, psnr(changed, image).item(), ssim(changed, image).item(), standard])
+    forms = [Column(f"SSIM, {form} form", digits=4) for form in ("released", "standard")]
+    columns = ["image", Column("PSNR", unit="dB", digits=2), *forms]
+    return Table("One image against three changed copies of itself", columns, rows)

@@ -3,7 +3,6 @@
 Networks are built on PyTorch's meta device: shapes and counts are exact, nothing is computed.
 """
 
-import html
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from csbsr.networks.blocks import parameter_count
 from csbsr.networks.blur_skip import BlurSkip
 from csbsr.networks.pspnet import PSPNet
-from csbsr_book.site.display import table_html
+from csbsr_book.site.table import Column, Content, Table, Words
 
 READS = ("benchmarks/results/*.json",)
 
@@ -26,8 +25,8 @@ LR, HR = 112, 448
 
 
 @dataclass(frozen=True)
-class Part:
-    """One part of a network as it ran: path, last output shape, parameters, multiply-adds."""
+class Submodule:
+    """One submodule of a network as it ran: path, last output shape, parameters, multiply-adds."""
 
     path: str
     kind: str
@@ -42,7 +41,7 @@ class Count:
 
     parameters: int
     macs: int
-    parts: tuple[Part, ...]
+    parts: tuple[Submodule, ...]
 
 
 def count(
@@ -69,7 +68,7 @@ def count(
     totals = counter.get_flop_counts()
     root = type(network).__name__
     parts = tuple(
-        Part(
+        Submodule(
             path,
             type(network.get_submodule(path)).__name__,
             shapes[path],
@@ -91,23 +90,22 @@ def _recorder(shapes: dict[str, tuple[int, ...]], path: str) -> Callable[..., No
     return record
 
 
-def shape_table(counted: Count, names: Sequence[str], caption: str) -> str:
-    """HTML table of the parts: output, parameters, share of the multiply-adds.
+def shape_table(counted: Count, names: Sequence[str], caption: str) -> Table:
+    """The parts of a network: output, parameters, share of the multiply-adds.
 
     `names` says in words what each part is.
     """
-    rows = [
+    rows: list[list[Content]] = [
         [
-            f"{html.escape(name)} <code>{part.path}</code>",
+            (f"{name} ", Words(part.path, "code")),
             " × ".join(map(str, part.shape)),
-            f"{part.parameters:,}",
-            f"{part.macs / 1e9:,.1f}",
+            part.parameters,
+            part.macs / 1e9,
         ]
         for part, name in zip(counted.parts, names, strict=True)
     ]
-    rows.append(["all", "", f"{counted.parameters:,}", f"{counted.macs / 1e9:,.1f}"])
-    header = ("Part", "Output", "Parameters", "GMACs")
-    return table_html(header, rows, caption=caption)
+    rows.append(["all", "", counted.parameters, counted.macs / 1e9])
+    return Table(caption, ["Part", "Output", "Parameters", Column("GMACs", digits=1)], rows)
 
 
 def blur_skip_rows() -> list[tuple[str, Count, Count | None, str]]:
@@ -132,40 +130,37 @@ def blur_skip_rows() -> list[tuple[str, Count, Count | None, str]]:
 
 def cost_table(
     rows: Sequence[tuple[str, Count, Count | None, str]], results: Path | None = None
-) -> str:
-    """HTML table of whole networks: name, ours, the plain form where it differs, a remark.
+) -> Table:
+    """Whole networks: name, ours, the plain form where it differs, a remark.
 
     With the benchmark's `networks.json` in `results`, seconds per image are added.
     """
     seconds = measured_seconds(results)
     lines = []
     for name, ours, plain, remark in rows:
-        line = [
-            html.escape(name),
-            f"{ours.parameters:,}",
-            f"{ours.macs / 1e9:,.1f}",
-            f"{plain.macs / 1e9:,.1f}" if plain else "the same",
-            html.escape(remark),
-        ]
-        if seconds:
-            line.insert(4, seconds.get(name, "not measured"))
-        lines.append(line)
-    header = ["Network", "Parameters", "GMACs", "GMACs, plain form", "Remark"]
-    if seconds:
-        header.insert(4, "Seconds per image")
-    return table_html(
-        header, lines, caption=f"One image, LR {LR} × {LR} to HR {HR} × {HR}; convolutions counted."
-    )
+        line = [name, ours.parameters, ours.macs / 1e9, plain.macs / 1e9 if plain else "the same"]
+        measured = [seconds.get(name, "not measured")] if seconds else []
+        lines.append([*line, *measured, remark])
+    columns = [
+        "Network",
+        "Parameters",
+        Column("GMACs", digits=1),
+        Column("GMACs, plain form", digits=1),
+        *([Column("Seconds per image", digits=2)] if seconds else []),
+        "Remark",
+    ]
+    caption = f"One image, LR {LR} × {LR} to HR {HR} × {HR}; convolutions counted."
+    return Table(caption, columns, lines)
 
 
-def measured_seconds(folder: Path | None) -> dict[str, str]:
+def measured_seconds(folder: Path | None) -> dict[str, float]:
     """Seconds per image by network from `networks.json`, or nothing where it was not measured."""
     path = folder / "networks.json" if folder else None
     if path is None or not path.is_file():
         return {}
     rows = json.loads(path.read_text(encoding="utf-8")).get("networks", [])
     return {
-        row["name"]: f"{row['seconds']:.2f}"
+        row["name"]: float(row["seconds"])
         for row in rows
         if isinstance(row, dict) and "name" in row and "seconds" in row
     }

@@ -1,9 +1,9 @@
 """Tables of the cost and environment pages, from profiles, run cards and this machine."""
 
-import html
 import json
 import os
 import platform
+from collections import Counter
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -14,7 +14,7 @@ from csbsr.study.experiments import experiments
 from csbsr.study.freshness import find_fresh
 from csbsr.study.profiles import NAMES, Profile, load_profile
 from csbsr.study.provenance import hardware
-from csbsr_book.site.display import table_html
+from csbsr_book.site.table import Content, Number, Table, TableCell, Words
 
 READS = ("benchmarks/results/*.json",)
 
@@ -27,54 +27,42 @@ LIBRARIES = (
 # -- cost ------------------------------------------------------------------------------------------
 
 
-def _count(value: int) -> str:
-    return f"{value:,}" if value else "–"
-
-
 def _width(value: int) -> str:
     return str(value) if value else "full"
 
 
-def profile_table() -> str:
+def profile_table() -> Table:
     """How large each profile is: images, crop, widths, iterations of every step."""
     profiles = [load_profile(name) for name in NAMES]
+    steps = {
+        "step 1, once per SR network": "step1",
+        "step 2, once per SR network": "step2",
+        "warm start, once per segmentation network": "warm_start",
+        "step 3, per experiment": "step3",
+        "blur skip, on a finished experiment": "blur_skip",
+    }
 
-    def steps(p: Profile) -> list[str]:
-        parts = (p.step1, p.step2, p.warm_start, p.step3, p.blur_skip)
-        return [_count(step.iterations) for step in parts]
+    def images(p: Profile) -> str:
+        crop = f"{p.images.crop} px" if p.images.crop else "whole image (paper) or 224 (released)"
+        return f"{p.images.synthetic_train:,} synthetic or all of a folder, {crop}"
 
-    names = [
-        "its numbers",
-        "images it trains on, crop",
-        "width of KBPN, stages",
-        "width of PSPNet",
-        "batch",
-        "precision",
-        "step 1, once per SR network",
-        "step 2, once per SR network",
-        "warm start, once per segmentation network",
-        "step 3, per experiment",
-        "blur skip, on a finished experiment",
-        "cost",
-    ]
-    columns = [
+    rows: list[list[Content]] = [
+        ["its numbers", *("a result" if p.is_result else "never a result" for p in profiles)],
+        ["images it trains on, crop", *map(images, profiles)],
         [
-            "a result" if p.is_result else "never a result",
-            f"{_count(p.images.synthetic_train)} synthetic or all of a folder, "
-            + (f"{p.images.crop} px" if p.images.crop else "whole image (paper) or 224 (released)"),
-            f"{_width(p.widths.kbpn)}, {_width(p.widths.kbpn_stages)}",
-            _width(p.widths.pspnet),
-            str(p.step3.batch),
-            p.precision,
-            *steps(p),
-            html.escape(p.cost),
-        ]
-        for p in profiles
+            "width of KBPN, stages",
+            *(f"{_width(p.widths.kbpn)}, {_width(p.widths.kbpn_stages)}" for p in profiles),
+        ],
+        ["width of PSPNet", *(_width(p.widths.pspnet) for p in profiles)],
+        ["batch", *(p.step3.batch for p in profiles)],
+        ["precision", *(p.precision for p in profiles)],
+        *(
+            [name, *(getattr(p, step).iterations or None for p in profiles)]
+            for name, step in steps.items()
+        ),
+        ["cost", *(p.cost for p in profiles)],
     ]
-    rows = [[name, *(column[i] for column in columns)] for i, name in enumerate(names)]
-    return table_html(
-        ["", *NAMES], rows, caption="What a profile runs. Steps are counted in iterations."
-    )
+    return Table("What a profile runs. Steps are counted in iterations.", ["", *NAMES], rows)
 
 
 def duration(seconds: float) -> str:
@@ -85,125 +73,116 @@ def duration(seconds: float) -> str:
     return f"{seconds / 86400:.3g} days"
 
 
-def experiment_table(results: Path) -> str:
+def experiment_table(results: Path) -> Table:
     """One row per experiment: iterations of its own, and seconds measured where it was run."""
     measured = {name: find_fresh(results, name).fresh for name in NAMES}
-    rows: list[list[str]] = []
-    machines: dict[str, int] = {}
+    rows = []
+    machines: Counter[str] = Counter()
     for row in experiments():
-        cells = [f"<code>{html.escape(row.id)}</code>"]
+        cells: list[Content] = [Words(row.id, "code")]
         for name in NAMES:
             profile = load_profile(name)
             step = profile.blur_skip if row.blur_skip else profile.step3
-            runs = measured[name].get(row.id, [])
-            text = f"{step.iterations:,}"
-            if runs:
-                cards = [r.content["run_card"] for r in runs]
+            cards = [r.content["run_card"] for r in measured[name].get(row.id, [])]
+            lines = [Number(step.iterations)]
+            if cards:
                 seconds = sum(float(c.get("seconds") or 0) for c in cards) / len(cards)
-                text += f'<span class="value ours">{duration(seconds)}</span>'
-                for card in cards:
-                    where = str(card.get("hardware", "an unknown machine"))
-                    machines[where] = machines.get(where, 0) + 1
-            cells.append(text)
+                lines.append(Number(seconds, "ours", shown=duration(seconds)))
+            machines.update(str(card.get("hardware", "an unknown machine")) for card in cards)
+            cells.append(TableCell(tuple(lines)))
         rows.append(cells)
-    caption = (
+    found = "; ".join(f"{machine} ({n} runs)" for machine, n in machines.items())
+    return Table(
         "Iterations of each experiment's own last step and, below, the wall time of its run where "
-        "one is in the results: training of that step, shared steps if it came first, evaluation."
+        "one is in the results: training of that step, shared steps if it came first, evaluation.",
+        ["Experiment", *NAMES],
+        rows,
+        notes=[f"Measured on: {found or 'nothing was run yet'}."],
     )
-    found = "; ".join(f"{html.escape(m)} ({n} runs)" for m, n in machines.items())
-    note = f"<p>Measured on: {found or 'nothing was run yet'}.</p>"
-    return table_html(["Experiment", *NAMES], rows, caption=caption) + note
 
 
-def totals() -> str:
-    """How much all experiments together are, in words."""
-    rows = experiments()
+def totals() -> Table:
+    """How many iterations all experiments together are."""
+    rows = [row for row in experiments() if row.learns]
     skips = sum(row.blur_skip is not None for row in rows)
-    networks = {row.sr for row in rows if row.sr and row.sr != "dsrl"}
+    networks = {(r.sr, r.kernel) for r in rows if r.sr not in (None, "bicubic", "dsrl")}
+    starts = len({row.segmentation for row in rows if row.sr != "dsrl"})
     lines = []
     for name in NAMES:
         p = load_profile(name)
         shared = len(networks) * (p.step1.iterations + p.step2.iterations)
-        starts = len({row.segmentation for row in rows if row.sr != "dsrl"})
         shared += starts * p.warm_start.iterations
         own = (len(rows) - skips) * p.step3.iterations + skips * p.blur_skip.iterations
-        lines.append(f"<li><code>{name}</code>: {shared + own:,} iterations</li>")
-    return f"<p>All {len(rows)} experiments, one seed:</p><ul>{''.join(lines)}</ul>"
+        lines.append([Words(name, "code"), shared + own])
+    return Table(
+        f"All {len(rows)} experiments that train, one seed", ["Profile", "Iterations"], lines
+    )
 
 
-def _numbers(value: object, path: str = "") -> Iterator[tuple[str, str]]:
+def _numbers(value: object, path: str = "") -> Iterator[tuple[str, float]]:
     if isinstance(value, dict):
         for key, inner in value.items():
             yield from _numbers(inner, f"{path}, {key}" if path else str(key))
-    elif isinstance(value, bool) or not isinstance(value, int | float):
-        return
-    else:
-        yield path, f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        yield path, value
 
 
-def _shown(value: object) -> str:
+def _shown(value: object) -> Content:
     if value is None:
-        return "–"
-    return next((text for _, text in _numbers(value)), html.escape(str(value)))
+        return None
+    return next((number for _, number in _numbers(value)), str(value))
 
 
-def _matrix(title: str, records: dict[str, dict]) -> str:
-    """Records of the same kind as one table, a row for each."""
-    columns = list(dict.fromkeys(key for record in records.values() for key in record))
-    rows = [
-        [html.escape(name), *(_shown(record.get(key)) for key in columns)]
-        for name, record in records.items()
-    ]
-    header = ["", *(html.escape(key.replace("_", " ")) for key in columns)]
-    return table_html(header, rows, caption=title)
-
-
-def benchmark_tables(folder: Path) -> str:
+def benchmark_tables(folder: Path) -> list[Table]:
     """Every number of every benchmark JSON in a folder; says so when there is none."""
     tables = []
     for path in sorted(folder.glob("*.json")):
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, json.JSONDecodeError):
-            continue
-        if not isinstance(content, dict):
-            continue
+        content = _json(path)
         title = f"{path.name}: {content.get('what', path.stem)}"
         alone = {}
         for key, value in content.items():
             inner = list(value.values()) if isinstance(value, dict) else []
             if inner and all(isinstance(record, dict) for record in inner):
-                tables.append(_matrix(f"{title}, {key}", value))
+                names = list(dict.fromkeys(name for record in inner for name in record))
+                rows = [[row, *(_shown(r.get(n)) for n in names)] for row, r in value.items()]
+                columns = ["", *(name.replace("_", " ") for name in names)]
+                tables.append(Table(f"{title}, {key}", columns, rows))
             else:
                 alone[key] = value
-        rows = [[html.escape(name), value] for name, value in _numbers(alone)]
-        if rows:
-            tables.append(table_html(["measured", "value"], rows, caption=title))
-    return "".join(tables) or "<p>No benchmark has been run in this checkout.</p>"
+        if numbers := list(_numbers(alone)):
+            tables.append(Table(title, ["measured", "value"], numbers))
+    nothing = Table("", [], [], empty="No benchmark has been run in this checkout.")
+    return tables or [nothing]
 
 
-def chapter_table(folder: Path) -> str:
+def _json(path: Path) -> dict:
+    """A JSON mapping, empty where the file holds none."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, json.JSONDecodeError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def chapter_table(folder: Path) -> Table:
     """Wall time of every executed chapter in a folder, as papermill recorded it."""
     rows = []
     for path in sorted(folder.glob("*.ipynb")):
-        if path.stem.endswith((".running", ".failed")):
-            continue
-        try:
-            record = json.loads(path.read_text(encoding="utf-8"))["metadata"].get("papermill", {})
-        except (OSError, json.JSONDecodeError, KeyError):
-            continue
-        if record.get("duration"):
-            rows.append([f"<code>{html.escape(path.stem)}</code>", duration(record["duration"])])
-    if not rows:
-        return "<p>No chapter was executed by <code>make book</code> in this checkout yet.</p>"
-    caption = "Wall time of each chapter in the last builds here; experiments were run before."
-    return table_html(["Chapter", "wall time"], rows, caption=caption)
+        seconds = _json(path).get("metadata", {}).get("papermill", {}).get("duration")
+        if seconds and not path.stem.endswith((".running", ".failed")):
+            rows.append([Words(path.stem, "code"), Number(seconds, shown=duration(seconds))])
+    return Table(
+        "Wall time of each chapter in the last builds here; experiments were run before.",
+        ["Chapter", "wall time"],
+        rows,
+        empty="No chapter was executed by `make book` in this checkout yet.",
+    )
 
 
 # -- environment -----------------------------------------------------------------------------------
 
 
-def environment_table() -> str:
+def environment_table() -> Table:
     """The machine and the versions on which this page was made."""
     rows = [
         ("operating system", f"{platform.system()} {platform.release()}"),
@@ -221,5 +200,4 @@ def environment_table() -> str:
             rows.append((name, version(name)))
         except PackageNotFoundError:
             rows.append((name, "not installed"))
-    cells = [[html.escape(name), html.escape(value)] for name, value in rows]
-    return table_html(["", "here"], cells, caption="Where this page was made.")
+    return Table("Where this page was made.", ["", "here"], rows)

@@ -1,6 +1,5 @@
 """The chapter on real degradations: which results it shows, its captions, and what they say."""
 
-import html
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -23,8 +22,8 @@ from csbsr.study.robustness import (
     run_robustness,
     trained_models,
 )
-from csbsr.study.run import Request
 from csbsr.study.sources import data_name
+from csbsr_book.chapters.curves import WATERMARK, no_pictures
 from csbsr_book.chapters.robustness_figures import (
     KINDS,
     comparison_figure,
@@ -34,10 +33,11 @@ from csbsr_book.chapters.robustness_figures import (
     robustness_tables,
     strength_figure,
 )
-from csbsr_book.site.chapter import Chapter
-from csbsr_book.site.display import stale_note
+from csbsr_book.site.display import render
+from csbsr_book.site.exhibit import CaptionedFigure
+from csbsr_book.site.study import StudyChapter
+from csbsr_book.site.table import Column, Content, Number, Table
 
-WATERMARK = "smoke run"
 COLOURS = "blue: crack pixels found; green: missed; yellow: false alarms"
 
 
@@ -47,69 +47,59 @@ class Robustness:
     Models that were not trained yet are trained first. `photos` is a folder of photographs.
     """
 
-    def __init__(self, chapter: Chapter, photos: str | None = None) -> None:
+    def __init__(self, chapter: StudyChapter, photos: str | None = None) -> None:
         self.chapter = chapter
         self.photos = Path(photos) if photos else None
-        self.request = Request(
-            profile=chapter.profile.name,
-            data=chapter.data,
-            seed=chapter.seed,
-            results=chapter.results_folder,
-            protocol=chapter.protocol.name,
-        )
-        run = run_robustness(self.request)
+        chapter.trained = True
+        run = run_robustness(chapter.request)
+        self.run = ResultFile(run, read_robustness(run))
         if chapter.smoke:
             found = find_fresh_robustness(chapter.results_folder, ("paper", "quick"))
         else:
-            place = (self.request.profile,), data_name(self.request.data), chapter.protocol.name
+            place = (chapter.profile.name,), data_name(chapter.data), chapter.protocol.name
             found = find_fresh_robustness(chapter.results_folder, *place)
-        self.fresh = found.fresh.get("robustness", [])
-        self.stale = found.stale.get("robustness", [])
-        self.smoke = chapter.smoke and not self.fresh
-        self.files: Sequence[Path] = [r.path for r in self.fresh] or [run]
-        self.contents = [read_robustness(path) for path in self.files]
-        self.run = read_robustness(run)
+        fresh = found.fresh.get("robustness", [])
+        self.stale: Sequence[ResultFile] = found.stale.get("robustness", [])
+        self.smoke = chapter.smoke and not fresh
+        self.results: Sequence[ResultFile] = fresh or [self.run]
+        """The files whose numbers are shown."""
+        self.contents = [result.content for result in self.results]
         self.profile = load_profile(self.contents[0]["profile"])
         self.walls = measured_walls(self.profile)
         self.chosen = chosen_walls(self.contents[0])
         self.mark = WATERMARK if self.smoke else ""
 
-    @property
-    def results(self) -> list[ResultFile]:
-        """The files whose numbers are shown."""
-        return [ResultFile(path, content) for path, content in zip(self.files, self.contents)]
-
-    def tables(self) -> str:
-        """IoU, HD95 and AIU under every condition, as HTML."""
-        note = stale_note(bool(self.stale))
-        text = note + robustness_tables(self.contents, self.smoke)
-        if self.chapter.smoke and not self.smoke:
-            text += robustness_tables([self.run], True)
-        return text
-
-    def reading(self) -> str:
-        """What the numbers say about the leading model against each other one, as HTML."""
+    def tables(self) -> list[Table]:
+        """IoU, HD95 and AIU under every condition; those of a smoke run are folded away."""
+        found = robustness_tables(self.contents)
+        smoke = robustness_tables([self.run.content]) if self.chapter.smoke else []
         if self.smoke:
-            return "<p>The numbers of a smoke run say nothing about the methods.</p>"
-        leading = experiment(LEADING).title
-        lines = []
-        for name in MODELS:
-            if name == LEADING:
-                continue
+            found = []
+        return [*found, *(table.folded() for table in smoke), *self._left_out()]
+
+    def _left_out(self) -> list[Table]:
+        if not self.stale:
+            return []
+        seeds = ", ".join(f"{r.content['profile']}, seed {r.seed}" for r in self.stale)
+        return [Table("", [], [], empty=f"Stale and left out: {seeds}; run them again.")]
+
+    def reading(self) -> Table:
+        """What the numbers say about the leading model against each other one."""
+        rows: list[list[Content]] = []
+        for name in () if self.smoke else (n for n in MODELS if n != LEADING):
             gain = bootstrap_mean(self._per_wall(LEADING) - self._per_wall(name))
-            word = (
-                "ahead of" if gain.low > 0 else "behind" if gain.high < 0 else "undecided against"
-            )
-            lines.append(
-                f"<li>{html.escape(leading)} is <strong>{word}</strong> "
-                f"{html.escape(experiment(name).title)}: {gain.estimate:+.3f} IoU, 95 % interval "
-                f"over walls {gain.low:+.3f} to {gain.high:+.3f}.</li>"
-            )
-        seeds = len(self.contents)
-        return (
-            "<p>Mean over the fifteen degradations, IoU at the fixed threshold, paired by wall "
-            f"({seeds} training seed{'s' * (seeds > 1)}; the interval does not cover other "
-            f"seeds):</p><ul>{''.join(lines)}</ul>"
+            word = "ahead" if gain.low > 0 else "behind" if gain.high < 0 else "undecided"
+            interval = (gain.low, gain.high)
+            number = Number(gain.estimate, "ours", interval=interval, signed=True)
+            rows.append([experiment(name).title, number, word])
+        leading, seeds = experiment(LEADING).title, len(self.contents)
+        return Table(
+            "Mean over the fifteen degradations, IoU at the fixed threshold, paired by wall, with "
+            f"the 95 % interval over walls ({seeds} training seed{'s' * (seeds > 1)}; the interval "
+            "does not cover other seeds).",
+            ["Against", Column(f"{leading}: IoU more", digits=3), f"{leading} is"],
+            rows,
+            empty="The numbers of a smoke run say nothing about the methods.",
         )
 
     def _per_wall(self, model: str) -> np.ndarray:
@@ -124,51 +114,50 @@ class Robustness:
         """IoU over the strength of each kind."""
         return strength_figure(self.contents, self.mark)
 
-    def compared(self) -> Figure:
-        """Fig. 16 on walls with a truth."""
-        strip = self.files[0].with_suffix(".png")
-        protocol = self.profile.protocol(self.chapter.protocol.name)
-        return comparison_figure(
-            self.contents[0], strip, self.walls, self.chosen, protocol, self.mark
-        )
-
-    def every(self) -> Figure:
-        """The median wall under every condition."""
-        strip = self.files[0].with_suffix(".png")
-        protocol = self.profile.protocol(self.chapter.protocol.name)
-        return conditions_figure(strip, self.walls, self.chosen, protocol, self.mark)
-
-    @property
-    def compared_caption(self) -> str:
-        """What Fig. 16 shows and by which rule."""
+    def compared(self) -> CaptionedFigure:
+        """Fig. 16 on walls with a truth: what it shows and by which rule."""
+        if not self._strip.exists():
+            return no_pictures(PICTURED, self.smoke)
+        protocol = self.profile.protocol(self.chapter.request.protocol)
+        first = self.contents[0]
+        figure = comparison_figure(first, self._strip, self.walls, self.chosen, protocol, self.mark)
         titles = ", ".join(experiment(n).title for n in PICTURED)
-        number, seed = len(self.walls.names), self.contents[0]["seed"]
-        return (
-            f"Rule: of {number} synthetic walls (seed 11) with a crack, the worst, the median and "
-            f"the best by IoU of {experiment(LEADING).title} under one degradation "
-            f"({condition_label(PICTURE).lower()}), threshold fixed without degradation. Columns: "
-            f"the wall, its LR image, and on it {titles}; {COLOURS}, the colours of the paper's "
-            f"ellipses. Training seed {seed}."
-        )
-
-    @property
-    def compared_alt(self) -> str:
-        """Fig. 16 in words."""
-        row = self.contents[0]["models"][LEADING]["conditions"]
+        leading = experiment(LEADING).title
+        row = first["models"][LEADING]["conditions"]
         iou = next(r for r in row if (r["kind"], r["strength"]) == PICTURE)["images_IoU"]
         values = ", ".join(f"{iou[i]:.2f}" for i in self.chosen)
-        return (
-            f"Three walls in rows; each sharp, motion-blurred at low resolution, and with coloured "
-            f"pixels of three methods. IoU of {experiment(LEADING).title}: {values}."
+        caption = (
+            f"Rule: of {len(self.walls.names)} synthetic walls (seed 11) with a crack, the worst, "
+            f"the median and the best by IoU of {leading} under one degradation "
+            f"({condition_label(PICTURE).lower()}), threshold fixed without degradation. Columns: "
+            f"the wall, its LR image, and on it {titles}; {COLOURS}, the colours of the paper's "
+            f"ellipses. Training seed {first['seed']}."
         )
+        alt = (
+            "Three walls in rows; each sharp, motion-blurred at low resolution, and with coloured "
+            f"pixels of three methods. IoU of {leading}: {values}."
+        )
+        return CaptionedFigure(figure, caption, alt, self.smoke, self.results)
 
-    @property
-    def every_caption(self) -> str:
-        """What the second picture shows."""
-        return (
-            f"The median wall of Figure 16 under every degradation; at each strength the LR image "
+    def every(self) -> CaptionedFigure:
+        """The median wall under every condition."""
+        if not self._strip.exists():
+            return no_pictures((LEADING,), self.smoke)
+        protocol = self.profile.protocol(self.chapter.request.protocol)
+        figure = conditions_figure(self._strip, self.walls, self.chosen, protocol, self.mark)
+        caption = (
+            "The median wall of Figure 16 under every degradation; at each strength the LR image "
             f"and what {experiment(LEADING).title} finds on it; {COLOURS}."
         )
+        alt = (
+            "Grid of five degradations by three strengths, each an image beside coloured findings."
+        )
+        return CaptionedFigure(figure, caption, alt, self.smoke, self.results)
+
+    @property
+    def _strip(self) -> Path:
+        """The masks kept beside the first result."""
+        return self.results[0].path.with_suffix(".png")
 
     @property
     def strength_alt(self) -> str:
@@ -184,23 +173,19 @@ class Robustness:
     def photographs(self) -> None:
         """Show what the models find in the reader's photographs, or how to give some."""
         if self.photos is None:
-            self.chapter.html(
-                "<p>No folder of photographs was given. With one, this cell shows them: "
-                "<code>papermill notebooks/14-real-degradations.ipynb out.ipynb -p photos "
-                "DIR</code>.</p>"
-            )
+            self.chapter.html(render("no_photographs.html"))
             return
-        models = trained_models(PICTURED, self.request)
-        limits = {name: self.run["models"][name]["thresholds"]["IoU"] for name in PICTURED}
+        models = trained_models(PICTURED, self.chapter.request)
+        limits = {name: self.run.content["models"][name]["thresholds"]["IoU"] for name in PICTURED}
         mark = WATERMARK if self.chapter.smoke else ""
         self.chapter.show(
             photograph_figure(self.photos, models, limits, mark),
             label="photographs",
             caption=(
                 "Rule: the first four photographs of the folder by name, taken as LR images. Red: "
-                f"pixels called a crack by models of the {self.request.profile} profile, at the "
-                "threshold that is best on undegraded walls; right: the estimated blur kernel, "
-                "mean over tiles. No truth, no numbers; nothing was written to disk."
+                f"pixels called a crack by models of the {self.chapter.profile.name} profile, at "
+                "the threshold that is best on undegraded walls; right: the estimated blur "
+                "kernel, mean over tiles. No truth, no numbers; nothing was written to disk."
             ),
             alt="Photographs in rows, each followed by three copies with detected cracks in red.",
             smoke=self.chapter.smoke,

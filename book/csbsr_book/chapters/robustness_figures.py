@@ -1,6 +1,5 @@
 """Tables and figures of Sec. IV-C: robustness over kinds and strengths, Fig. 16, photographs."""
 
-import html
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -28,8 +27,8 @@ from csbsr.study.robustness import (
     Walls,
     degraded,
 )
-from csbsr_book.chapters.curves import colour_of, stamp
-from csbsr_book.site.display import smoke_note, table_html
+from csbsr_book.site.table import Column, Content, Number, Table
+from csbsr_book.site.theme import ALARM, Pixels, mark_of, stamp
 
 KINDS = {
     "motion": ("Motion blur", "path of {:g} px"),
@@ -41,8 +40,6 @@ KINDS = {
 FOUND, MISSED, FALSE = (40, 110, 255), (0, 190, 90), (255, 214, 0)
 """Colours of the paper's ellipses: true positive, false negative, false positive."""
 RANKS = ("worst", "median", "best")
-
-Picture = NDArray[np.uint8]
 
 
 def condition_label(condition: Condition) -> str:
@@ -60,7 +57,7 @@ def _mean(contents: Sequence[dict], model: str, row: int, metric: str) -> float 
     return None if None in values else float(np.mean(values))
 
 
-def robustness_table(contents: Sequence[dict], metric: str, best: str | None) -> str:
+def robustness_table(contents: Sequence[dict], metric: str, best: str | None) -> Table:
     """One row per condition, one column per model; in brackets the value at the best threshold.
 
     `metric` is "IoU", "HD95" or "AIU", `best` the metric in brackets or None.
@@ -73,14 +70,11 @@ def robustness_table(contents: Sequence[dict], metric: str, best: str | None) ->
         values = {m: _mean(contents, m, number, metric) for m in models}
         known = {m: round(v, digits) for m, v in values.items() if v is not None}
         top = pick(known.values(), default=None)
-        cells = [html.escape(condition_label(condition))]
+        cells: list[Content] = [condition_label(condition)]
         for model, value in values.items():
-            text = "–" if value is None else f"{value:.{digits}f}"
-            text = f"<strong>{text}</strong>" if value is not None and known[model] == top else text
+            at_fixed = Number(value, best=model in known and known[model] == top)
             other = _mean(contents, model, number, best) if best else None
-            if other is not None:
-                text += f" ({other:.{digits}f})"
-            cells.append(f'<span class="value ours">{text}</span>')
+            cells.append((at_fixed, " (", Number(other), ")") if other is not None else at_fixed)
         rows.append(cells)
     seeds, walls = len(contents), len(contents[0]["walls"]["names"])
     meaning = {
@@ -93,16 +87,14 @@ def robustness_table(contents: Sequence[dict], metric: str, best: str | None) ->
         f"{meaning}. Mean over {walls} synthetic walls, {seeds} seed{'s' * (seeds > 1)}; bold: "
         f"{'lowest' if pick is min else 'highest'} of the row."
     )
-    header = ["Degradation", *(html.escape(experiment(m).title) for m in models)]
-    return table_html(header, rows, caption=caption)
+    columns = [Column(experiment(m).title, digits=digits) for m in models]
+    return Table(caption, ["Degradation", *columns], rows)
 
 
-def robustness_tables(contents: Sequence[dict], smoke: bool) -> str:
-    """The three tables; a smoke run's are folded away and marked."""
+def robustness_tables(contents: Sequence[dict]) -> list[Table]:
+    """The three tables: IoU, HD95, AIU."""
     pairs = (("IoU", "IoU_max"), ("HD95", "HD95_min"), ("AIU", None))
-    text = "".join(robustness_table(contents, metric, best) for metric, best in pairs)
-    summary = f"<summary>Smoke values{smoke_note(True)}</summary>"
-    return f'<details class="smoke-values">{summary}{text}</details>' if smoke else text
+    return [robustness_table(contents, metric, best) for metric, best in pairs]
 
 
 def strength_figure(contents: Sequence[dict], watermark: str = "") -> Figure:
@@ -111,12 +103,9 @@ def strength_figure(contents: Sequence[dict], watermark: str = "") -> Figure:
     models = list(contents[0]["models"])
     for axes, kind in zip(grid.flat, KINDS):
         rows = [0, *(CONDITIONS.index(Condition(kind, s)) for s in (1, 2, 3))]
-        for number, model in enumerate(models):
+        for model in models:
             values = [_mean(contents, model, row, "IoU") for row in rows]
-            axes.plot(
-                range(4), values, "o-", ms=3.5, color=colour_of(number), lw=2.4 if model == LEADING
-                else 1.4, label=experiment(model).title,
-            )  # fmt: skip
+            axes.plot(range(4), values, label=experiment(model).title, **mark_of(model).drawn())
         axes.set_title(KINDS[kind][0])
         axes.set_xticks(range(4), ["none", "1", "2", "3"])
     grid[0, 0].set_ylim(bottom=0)
@@ -132,7 +121,7 @@ def strength_figure(contents: Sequence[dict], watermark: str = "") -> Figure:
     return figure
 
 
-def judged(image: Picture, found: NDArray[np.bool_], truth: NDArray[np.bool_]) -> Picture:
+def judged(image: Pixels, found: NDArray[np.bool_], truth: NDArray[np.bool_]) -> Pixels:
     """An image (H, W, 3) with hits in blue, misses in green and false alarms in yellow."""
     marked = image.copy()
     marked[found & truth] = FOUND
@@ -149,14 +138,14 @@ def _strip(path: Path, side: int) -> NDArray[np.bool_]:
     return pixels.reshape(rows, side, columns, side).swapaxes(1, 2)
 
 
-def _enlarged(walls: Walls, index: int, condition: Condition, protocol: Protocol) -> Picture:
+def _enlarged(walls: Walls, index: int, condition: Condition, protocol: Protocol) -> Pixels:
     """The LR image of a wall, each pixel drawn four by four."""
     lr = degraded(walls.hr[index], walls.names[index], condition, protocol)
     small = (lr * 255).round().byte().permute(1, 2, 0).numpy()  # (h, w, 3)
     return small.repeat(4, 0).repeat(4, 1)
 
 
-def _show(axes: Axes, picture: Picture, title: str = "", left: str = "") -> None:
+def _show(axes: Axes, picture: Pixels, title: str = "", left: str = "") -> None:
     axes.imshow(picture)
     axes.set_xticks([])
     axes.set_yticks([])
@@ -170,7 +159,7 @@ def _stamp(figure: Figure, mark: str) -> None:
     """A watermark, and a line below, because pictures hide a watermark."""
     stamp(figure, mark)
     if mark:
-        figure.supxlabel(f"{mark}: not a result", color="#c00000", fontsize=9)
+        figure.supxlabel(f"{mark}: not a result", color=ALARM, fontsize=9)
 
 
 def comparison_figure(

@@ -11,6 +11,7 @@ from csbsr import losses
 from csbsr.degradation import degrade, gaussian_kernels
 from csbsr.protocol import PRINTED, Protocol
 from csbsr_book.chapters.example_crack import Example, flawed_prediction
+from csbsr_book.site.theme import bare
 
 CONSTANTS = tuple(2.0**i for i in range(-3, 4))
 """The values of m^C and m^F that the paper tried (Table V)."""
@@ -39,7 +40,7 @@ def crack_weight_figure(example: Example, constants: tuple[float, ...] = (1 / 8,
         axes[-1].plot(range(17), weight, marker=".", label=rf"$m^C={m:g}$")
     axes[-1].set(xlabel="distance to the crack in pixels", title=r"$w^C$")
     axes[-1].legend()
-    _pictures(axes[:-1])
+    bare(*axes[:-1])
     return figure
 
 
@@ -60,7 +61,7 @@ def fail_weight_figure(example: Example, constants: tuple[float, ...] = (1 / 8, 
         axes[-1].plot(error.flatten().numpy(), curve, label=rf"$m^F={m:g}$")
     axes[-1].set(xlabel="error of the prediction", title=r"$w^F$", yscale="log")
     axes[-1].legend()
-    _pictures(axes[:-1])
+    bare(*axes[:-1])
     return figure
 
 
@@ -74,7 +75,7 @@ def weighted_error_figure(example: Example, protocol: Protocol = PRINTED) -> Fig
         axis.imshow(shown, cmap="magma", vmin=0, vmax=1)
         share = shares(weight * error, example)
         axis.set(title=name, xlabel=f"{share[0]:.0%} on cracks, {share[1]:.0%} within 4 px")
-    _pictures(axes)
+    bare(*axes)
     return figure
 
 
@@ -123,10 +124,3 @@ def shares(error: Tensor, example: Example) -> tuple[float, float]:
     on = (error * (example.distance <= 0)).sum() / error.sum()
     near = (error * (example.distance <= 4)).sum() / error.sum()
     return float(on), float(near)
-
-
-def _pictures(axes: np.ndarray) -> None:
-    """Remove the ticks and grids of pictures."""
-    for axis in axes:
-        axis.set(xticks=[], yticks=[])
-        axis.grid(False)

@@ -14,16 +14,13 @@ from csbsr.protocol import PRINTED, RELEASED
 from csbsr.study.experiments import experiment
 from csbsr.study.models import architecture_of
 from csbsr.study.profiles import Profile, Schedule, load_profile
-from csbsr.study.run import Request, run_experiments
+from csbsr.study.run import run_experiments
 from csbsr.study.sources import data_name
 from csbsr.study.steps import last_step, log_of
 from csbsr.training.log import read_log
 from csbsr.training.objective import Images, Objective
 from csbsr.training.schedules import alpha_at, beta_at, learning_rate
-from csbsr_book.chapters.curves import nothing_here, stamp
 from csbsr_book.chapters.example_crack import example_crack
-from csbsr_book.site.chapter import Chapter
-from csbsr_book.site.display import table_html
 from csbsr_book.site.drawing import (
     FEATURES,
     KERNEL,
@@ -35,6 +32,9 @@ from csbsr_book.site.drawing import (
     canvas,
     words,
 )
+from csbsr_book.site.study import StudyChapter
+from csbsr_book.site.table import Table
+from csbsr_book.site.theme import nothing_here, stamp
 
 Log = dict[str, np.ndarray]
 STEPS = ("step1", "step2", "step3")
@@ -125,7 +125,7 @@ def _shade(axes: np.ndarray, left: float, right: float, number: int) -> None:
     )  # fmt: skip
 
 
-def training_logs(chapter: Chapter, name: str) -> dict[str, Log]:
+def training_logs(chapter: StudyChapter, name: str) -> dict[str, Log]:
     """Logs of an experiment's steps by step, trained once more where smoke left no log.
 
     Results travel without their checkpoints and logs; for a larger profile a log that is not
@@ -137,15 +137,8 @@ def training_logs(chapter: Chapter, name: str) -> dict[str, Log]:
     folder = runs / chapter.profile.name / data_name(chapter.data) / f"seed{chapter.seed}"
     if log_of(row, folder) is None and chapter.smoke:
         with tempfile.TemporaryDirectory() as spare:
-            request = Request(
-                chapter.profile.name,
-                chapter.data,
-                chapter.seed,
-                Path(spare),
-                chapter.protocol.name,
-                runs=runs,
-            )
-            run_experiments([name], request, quiet=True)
+            again = replace(chapter.request, results=Path(spare), runs=runs)
+            run_experiments([name], again, quiet=True)
     found = {}
     for step, own in zip(STEPS, (f"step1-{row.sr}", f"step2-{row.sr}", row.id)):
         logs = sorted(folder.glob(f"{own}-*/log.jsonl"), key=lambda p: p.stat().st_mtime)
@@ -190,8 +183,8 @@ def log_figure(logs: dict[str, Log], *, watermark: str = "") -> Figure:
     return figure
 
 
-def gradient_table(seed: int = 0) -> str:
-    """HTML: the size of the gradient on S and on C for each way of coupling the two.
+def gradient_table(seed: int = 0) -> Table:
+    """The size of the gradient on S and on C for each way of coupling the two.
 
     One batch of two synthetic crops, networks at smoke widths with random weights; the numbers
     mean nothing, whether they are zero does.
@@ -221,11 +214,10 @@ def gradient_table(seed: int = 0) -> str:
         loss.backward()
         torch.random.set_rng_state(torch_state)
         rows.append([label, *(_size(half) for half in (model.sr, model.segmentation))])
-    header = ("Training", "Gradient on S", "Gradient on C")
-    return table_html(header, rows, caption="Norm of the gradient of one step, random weights.")
+    columns = ["Training", "Gradient on S", "Gradient on C"]
+    return Table("Norm of the gradient of one step, random weights.", columns, rows)
 
 
-def _size(half: torch.nn.Module) -> str:
+def _size(half: torch.nn.Module) -> float:
     grads = [p.grad.square().sum() for p in half.parameters() if p.grad is not None]
-    total = float(torch.stack(grads).sum().sqrt()) if grads else 0.0
-    return "0" if total == 0 else f"{total:.2g}"
+    return float(torch.stack(grads).sum().sqrt()) if grads else 0.0

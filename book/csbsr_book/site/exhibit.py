@@ -1,29 +1,29 @@
-"""The numbers inside a figure or a table, as plain JSON values a reader can take away."""
+"""Figures and tables of a chapter with their words, numbers as JSON, and where they come from."""
 
 import base64
-import html
 import json
 import math
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from html.parser import HTMLParser
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import numpy as np
+from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from csbsr.study.results import ResultFile, write_json
-from csbsr_book.site.display import run_card_html
+from csbsr.files import write_json
+from csbsr_book.site.display import Origin, card_rows, card_summary, png, protocol_words, render
+
+if TYPE_CHECKING:
+    from csbsr.study.results import ResultFile
 
 DIGITS = 6
-VOICES = ("paper", "authors", "ours", "spread", "difference")
-"""What a `<span class="value ...">` inside a cell holds."""
 
 
 def figure_values(figure: Figure) -> dict[str, list[dict]]:
@@ -89,81 +89,7 @@ def _number(value: object) -> float | str | None:
     return float(f"{value:.{DIGITS}g}") if math.isfinite(value) else None
 
 
-def table_values(text: str) -> list[dict]:
-    """Caption, header and rows of every table in HTML; cells with several voices as a mapping."""
-    reader = _TableReader()
-    reader.feed(text)
-    reader.close()
-    return reader.tables
-
-
-class _TableReader(HTMLParser):
-    """Collects what `display.table_html` wrote."""
-
-    def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
-        self.tables: list[dict] = []
-        self._caption: list[str] | None = None
-        self._captions: list[str] = []
-        self._row: list | None = None
-        self._cell: list[tuple[str, str]] | None = None
-        self._voice = ""
-
-    def handle_starttag(self, tag: str, attributes: Sequence[tuple[str, str | None]]) -> None:
-        match tag:
-            case "figcaption":
-                self._caption = []
-            case "table":
-                caption = self._captions.pop() if self._captions else ""
-                self.tables.append({"caption": caption, "header": [], "rows": []})
-            case "tr":
-                self._row = []
-            case "th" | "td":
-                self._cell = []
-            case "br" | "li" | "p":
-                self.handle_data(" ")
-            case "span":
-                words = (dict(attributes).get("class") or "").split()
-                if "value" in words:
-                    self._voice = next((v for v in VOICES if v in words), "")
-
-    def handle_endtag(self, tag: str) -> None:
-        match tag:
-            case "figcaption" if self._caption is not None:
-                self._captions.append(_words(self._caption))
-                self._caption = None
-            case "th" | "td" if self._cell is not None and self._row is not None:
-                self._row.append(_cell(self._cell))
-                self._cell = None
-            case "tr" if self._row is not None and self.tables:
-                table = self.tables[-1]
-                if table["header"]:
-                    table["rows"].append(self._row)
-                else:
-                    table["header"] = self._row
-                self._row = None
-            case "span":
-                self._voice = ""
-
-    def handle_data(self, data: str) -> None:
-        if self._cell is not None:
-            self._cell.append((self._voice, data))
-        elif self._caption is not None:
-            self._caption.append(data)
-
-
-def _words(parts: Sequence[str]) -> str:
-    return " ".join("".join(parts).split())
-
-
-def _cell(parts: Sequence[tuple[str, str]]) -> str | dict[str, str]:
-    voices = [voice for voice in VOICES if any(v == voice for v, _ in parts)]
-    if not voices:
-        return _words([text for _, text in parts])
-    return {voice: _words([text for v, text in parts if v == voice]) for voice in voices}
-
-
-SCHEMA = 1
+SCHEMA = 2
 FOLDER_VARIABLE = "CSBSR_EXHIBITS"
 """Names the folder for the JSON files while the book is built."""
 
@@ -173,26 +99,46 @@ def is_building() -> bool:
     return FOLDER_VARIABLE in os.environ
 
 
-def result_link(result: ResultFile) -> str:
+def result_link(result: "ResultFile") -> str:
     """Address of a result's JSON, seen from a chapter: in the rendered book or in the checkout."""
     base = "../_static/results" if is_building() else "../results"
     return "/".join([base, *map(quote, place_of(result))])
 
 
-def place_of(result: ResultFile) -> tuple[str, ...]:
+def place_of(result: "ResultFile") -> tuple[str, ...]:
     """Folders and file name of a result below `results/`."""
     parts = result.path.parts
-    return parts[-5:] if parts[-2] == "robustness" else parts[-4:]
+    profile = result.content["profile"]
+    return parts[len(parts) - 1 - parts[::-1].index(profile) :]
 
 
-class Picture(NamedTuple):
-    """A figure with its words, whether it is from a smoke run, and the results it shows."""
+@dataclass(frozen=True)
+class CaptionedFigure:
+    """A figure with its words, whose it is, whether it is of a smoke run, and the results in it.
+
+    ValueError without alternative text, because a reader may not see the picture.
+    """
 
     figure: Figure
     caption: str
     alt: str
     smoke: bool = False
-    results: Sequence[ResultFile] = ()
+    results: Sequence["ResultFile"] = ()
+    origin: Origin = "ours"
+
+    def __post_init__(self) -> None:
+        if not self.alt.strip():
+            raise ValueError(f"figure '{self.caption}' has no alternative text; say what it shows")
+
+    @property
+    def words(self) -> dict[str, object]:
+        """What is said about the figure."""
+        return {name: getattr(self, name) for name in ("caption", "alt", "origin", "smoke")}
+
+    def html(self, label: str, below: str = "") -> Markup:
+        """The picture with its caption, and what stands `below`."""
+        image = base64.b64encode(png(self.figure)).decode()
+        return render("figure.html", image=image, label=label, below=below, **self.words)
 
 
 @dataclass(frozen=True)
@@ -204,10 +150,10 @@ class Exhibit:
     kind: str
     """ "figure" or "table"."""
     values: object
-    """JSON values: what `exhibit_values` found."""
+    """JSON values: of a figure what it draws, of a table its cells."""
     card: Mapping[str, object]
     """Run card of the chapter up to here."""
-    results: Sequence[ResultFile] = ()
+    results: Sequence["ResultFile"] = ()
     words: Mapping[str, object] = field(default_factory=dict)
     """Caption, alternative text, origin."""
 
@@ -220,56 +166,54 @@ class Exhibit:
             "chapter": self.chapter,
             **self.words,
             "run_card": dict(self.card),
-            "results": [
-                {
-                    "file": "/".join(place_of(result)),
-                    "experiment": result.content.get("experiment", result.path.stem),
-                    "seed": result.seed,
-                    "run_card": result.content["run_card"],
-                }
-                for result in self.results
-            ],
+            "results": [source_of(result) for result in self.results],
             "values": self.values,
         }
 
-    def publish(self) -> str:
-        """Write the JSON where the book is built, and return the HTML that stands below.
+    def publish(self) -> Markup:
+        """Write the JSON where the book is built, and return what stands below.
 
         Outside a build (in JupyterLab, through papermill) the link carries the JSON in itself.
         """
         name = f"{self.label}.json"
         if is_building():
             write_json(Path(os.environ[FOLDER_VARIABLE]) / self.chapter / name, self.content())
-            link = f'href="../_static/exhibits/{quote(self.chapter)}/{quote(name)}"'
+            link = f"../_static/exhibits/{quote(self.chapter)}/{quote(name)}"
         else:
             text = json.dumps(self.content(), allow_nan=False, separators=(",", ":"))
             packed = base64.b64encode(text.encode()).decode()
-            link = f'href="data:application/json;base64,{packed}" download="{html.escape(name)}"'
+            link = f"data:application/json;base64,{packed}"
         card = merged(self.results) if self.results else self.card
-        return (
-            f'<div class="provenance" data-exhibit="{html.escape(self.label)}">'
-            f"{run_card_html(card, extra=sources_html(self.results))}"
-            f"<a {link}>numbers of this {self.kind} (JSON)</a></div>"
+        return render(
+            "provenance.html",
+            label=self.label,
+            kind=self.kind,
+            link=link,
+            download="" if is_building() else name,
+            summary=card_summary(card),
+            rows=card_rows(card),
+            note="",
+            sources=[(source_of(result), result_link(result)) for result in self.results],
         )
 
 
-def sources_html(results: Sequence[ResultFile]) -> str:
-    """List of result files with seconds, commit and a link to each."""
-    lines = []
-    for result in results:
-        card = result.content["run_card"]
-        name = result.content.get("experiment", result.path.parent.name)
-        commit = (card.get("commit") or {}).get("id", "unknown")
-        seconds = float(card.get("seconds") or 0)
-        lines.append(
-            f"<li><code>{html.escape(name)}</code>, {html.escape(str(card.get('profile')))}, seed "
-            f"{result.seed}: {seconds:.0f} s, commit {html.escape(str(commit))}, "
-            f'<a href="{result_link(result)}">JSON</a></li>'
-        )
-    return f'<ul class="sources">{"".join(lines)}</ul>' if lines else ""
+def source_of(result: "ResultFile") -> dict[str, object]:
+    """Which file a number comes from, and the run card in it."""
+    return {
+        "file": "/".join(place_of(result)),
+        "experiment": result.content.get("experiment", result.path.parent.name),
+        "seed": result.seed,
+        "run_card": result.content["run_card"],
+    }
 
 
-def merged(results: Sequence[ResultFile]) -> dict[str, object]:
+def images_of(result: "ResultFile") -> int | None:
+    """How many test images a result is a mean over."""
+    kind = "images" if "images" in result.content else "walls"
+    return len(result.content.get(kind, {}).get("names", ())) or None
+
+
+def merged(results: Sequence["ResultFile"]) -> dict[str, object]:
     """One run card for several results: every value that occurs, seconds added up."""
     cards = [result.content["run_card"] for result in results]
     commits = [card.get("commit") or {} for card in cards]
@@ -279,10 +223,16 @@ def merged(results: Sequence[ResultFile]) -> dict[str, object]:
             libraries[name] = _joined([libraries.get(name), version])
     same = {
         name: _joined(card.get(name) for card in cards)
-        for name in ("profile", "protocol", "data", "data_hash", "natural", "hardware", "device")
+        for name in ("profile", "data", "data_hash", "natural", "hardware", "device")
     }
+    changes: dict[str, object] = {}
+    for card in cards:
+        changes |= card.get("protocol_changes") or {}
     return {
         **same,
+        "protocol": _joined(protocol_words(card) for card in cards),
+        "protocol_changes": changes,
+        "images": _joined(images_of(result) for result in results),
         "seed": _joined(result.seed for result in results),
         "commit": {
             "id": _joined(c.get("id", "unknown") for c in commits),
@@ -299,5 +249,5 @@ def _joined(values: Iterable[object]) -> str | None:
 
 def slug(text: str) -> str:
     """A file name made of the first words of a caption."""
-    words = re.findall(r"[a-z0-9]+", html.unescape(text).lower())
+    words = re.findall(r"[a-z0-9]+", text.lower())
     return "-".join(words[:6]) or "table"
