@@ -43,13 +43,15 @@ def crack_list(mask: ArrayLike, least_area: int = LEAST_AREA) -> list[Crack]:
     ValueError: see `csbsr.metrics.checks.check_mask`.
     """
     binary = check_mask(mask, "mask").astype(bool)
-    labels, _ = ndimage.label(binary, _ALL_NEIGHBOURS)
+    labels, count = ndimage.label(binary, _ALL_NEIGHBOURS)
+    areas = np.zeros(count + 1, np.int64)
+    for rows in np.array_split(labels, max(1, labels.size // 4_000_000)):
+        areas += np.bincount(rows.ravel(), minlength=count + 1)
     found = []
     for number, box in enumerate(ndimage.find_objects(labels), start=1):
-        piece = np.pad(labels[box] == number, 1)
-        area = int(np.count_nonzero(piece))
-        if area >= least_area:
-            found.append(_measure(piece, area, box))
+        if areas[number] >= least_area:
+            piece = np.pad(labels[box] == number, 1)
+            found.append(_measure(piece, int(areas[number]), box))
     return sorted(found, key=lambda crack: (-crack.length, crack.top, crack.left))
 
 
