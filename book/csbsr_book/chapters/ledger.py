@@ -161,8 +161,8 @@ def deviations_table() -> Table:
     rows = []
     for row in load_deviations():
         settings = [
-            (Words(option, "code"), f": {paper} / {released}")
-            for option, paper, released in row.settings()
+            (Words(option, "code"), f": {' / '.join(map(str, values))}")
+            for option, values in row.settings()
         ]
         topic = TableCell((row.topic,), anchor=f"deviation-{row.id}")
         choice = TableCell((row.choice, *settings))
@@ -170,7 +170,7 @@ def deviations_table() -> Table:
     titles = (
         "Paper says",
         "Released code does",
-        "Our choice (option: PRINTED / RELEASED)",
+        "Our choice (option: PRINTED / RELEASED / REPRODUCTION)",
         "Measured effect",
     )
     columns = ["Topic", *(Column(title, prose=True) for title in titles)]

@@ -4,7 +4,7 @@ from dataclasses import dataclass, fields
 from functools import cache
 
 from csbsr import toml
-from csbsr.protocol import PRINTED, RELEASED, Protocol
+from csbsr.protocol import PROTOCOLS, Protocol
 from csbsr_book.paper import deviation_effects
 from csbsr_book.paper.printed import data_file
 
@@ -32,9 +32,9 @@ class Deviation:
         if self.effect and not hasattr(deviation_effects, self.effect):
             raise ValueError(f"deviation_effects has no function '{self.effect}'")
 
-    def settings(self) -> tuple[tuple[str, object, object], ...]:
-        """Return (option, value in PRINTED, value in RELEASED) of every option."""
-        return tuple((o, getattr(PRINTED, o), getattr(RELEASED, o)) for o in self.options)
+    def settings(self) -> tuple[tuple[str, tuple[object, ...]], ...]:
+        """Return each option with its values in PRINTED, RELEASED and REPRODUCTION."""
+        return tuple((o, tuple(getattr(p, o) for p in PROTOCOLS)) for o in self.options)
 
     def measured_effect(self) -> str:
         """Return the measured effect in one sentence, or "not measured"."""
