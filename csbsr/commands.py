@@ -7,9 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from csbsr.files import write_json
+from csbsr.inference.batch import SegmentOptions, segment_files
+from csbsr.inference.photographs import find_photographs
 from csbsr.model_file import LoadedModel, load_model
-from csbsr.photographs import find_photographs
-from csbsr.segment import SegmentOptions, segment_files
 from csbsr.study.experiments import experiments, with_ancestors
 from csbsr.study.freshness import find_fresh
 from csbsr.study.graph import (

@@ -7,8 +7,8 @@ from csbsr.data.audit import audit_folder, check_folder, contact_sheet, open_spl
 from csbsr.data.cracks import CrackFolder
 from csbsr.data.folders import convert, degrade_folder, split
 from csbsr.data.masks import WHITE_ON_BLACK, MaskRule
+from csbsr.inference.rasters import write_png
 from csbsr.protocol import protocol_named
-from csbsr.rasters import write_png
 
 
 def data(arguments: argparse.Namespace) -> int:

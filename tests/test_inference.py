@@ -11,13 +11,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from csbsr.inference import Segmenter, read_photograph, segment_photograph
+from csbsr.inference.tiling import Canvases, DiskArray, Tiling, receptive_radius
 from csbsr.networks.blocks import SegmentationOutput
 from csbsr.networks.dbpn import DBPN
 from csbsr.networks.joint import Joint, JointOutput
 from csbsr.networks.kbpn import KBPN
 from csbsr.networks.pspnet import PSPNet
 from csbsr.networks.unet import UNet16
-from csbsr.tiling import Canvases, DiskArray, Tiling, receptive_radius
 
 
 class Enlarge(nn.Module):

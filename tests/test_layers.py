@@ -11,13 +11,11 @@ HOUSES = {"csbsr": ROOT / "csbsr", "csbsr_book": ROOT / "book" / "csbsr_book"}
 
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("csbsr.protocol", "csbsr.files", "csbsr.toml", "csbsr.allocator", "csbsr.study.digest"),
-    ("csbsr.degradation", "csbsr.metrics", "csbsr.tiling", "csbsr.rasters"),
+    ("csbsr.degradation", "csbsr.metrics"),
     ("csbsr.networks", "csbsr.realistic"),
     ("csbsr.data", "csbsr.losses", "csbsr.model_file"),
     ("csbsr.training",),
-    ("csbsr.evaluation", "csbsr.inference", "csbsr.photographs"),
-    ("csbsr.unfinished",),
-    ("csbsr.segment",),
+    ("csbsr.evaluation", "csbsr.inference"),
     ("csbsr.study.provenance", "csbsr.study.experiments", "csbsr.study.profiles"),
     ("csbsr.study.breakdown", "csbsr.study.models", "csbsr.study.panels"),
     ("csbsr.study.recipe", "csbsr.study.record"),

@@ -14,9 +14,12 @@ import pytest
 from PIL import Image
 from torch import Tensor, nn
 
-import csbsr.segment as module
+import csbsr.inference.batch as module
 from csbsr import cli
 from csbsr.cli import main
+from csbsr.inference.batch import PICTURES
+from csbsr.inference.photographs import find_photographs
+from csbsr.inference.rasters import write_float_tiff, write_png
 from csbsr.metrics.cracks import crack_list, line_length
 from csbsr.model_file import Threshold, save_model
 from csbsr.networks.architecture import (
@@ -25,10 +28,7 @@ from csbsr.networks.architecture import (
     DarknessConfig,
     build_model,
 )
-from csbsr.photographs import find_photographs
 from csbsr.protocol import RELEASED
-from csbsr.rasters import write_float_tiff, write_png
-from csbsr.segment import PICTURES
 
 DARK = Architecture(BicubicConfig(), DarknessConfig())
 

@@ -13,9 +13,9 @@ from torch import nn
 
 from csbsr.data.cracks import image_files
 from csbsr.inference import read_photograph, segment_photograph
+from csbsr.inference.batch import overlay
 from csbsr.protocol import Protocol
 from csbsr.realistic import STRENGTHS
-from csbsr.segment import overlay
 from csbsr.study.experiments import experiment
 from csbsr.study.robustness import (
     CLEAN,

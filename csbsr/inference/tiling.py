@@ -33,7 +33,7 @@ class Canvas(Protocol):
 
 
 class Canvases(NamedTuple):
-    """Where results go; see `csbsr.inference.Segmenter.shapes`."""
+    """Where results go; see `csbsr.inference.segmenter.Segmenter.shapes`."""
 
     sr: Canvas | None
     """(H, W, 3); None where the photograph itself is segmented."""

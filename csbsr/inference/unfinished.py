@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from csbsr.files import write_json
-from csbsr.inference import Progress
-from csbsr.tiling import DiskArray, Tiling
+from csbsr.inference.segmenter import Progress
+from csbsr.inference.tiling import DiskArray, Tiling
 
 Say = Callable[[str], None]
 

@@ -21,10 +21,7 @@ from torch import Tensor, nn
 
 from csbsr.data.photos import LARGEST, read_photo
 from csbsr.degradation import delta_kernels
-from csbsr.model_file import load_model as load_model  # where readers look for it
-from csbsr.networks.joint import Joint
-from csbsr.networks.kbpn import KBPN
-from csbsr.tiling import (
+from csbsr.inference.tiling import (
     Blender,
     Canvas,
     Canvases,
@@ -38,6 +35,9 @@ from csbsr.tiling import (
     slices,
     store,
 )
+from csbsr.model_file import load_model as load_model  # where readers look for it
+from csbsr.networks.joint import Joint
+from csbsr.networks.kbpn import KBPN
 
 TRAINED_SIZE = 448
 """Side of the HR images that the networks are trained and evaluated on (Sec. IV-A)."""

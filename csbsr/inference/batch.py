@@ -21,13 +21,13 @@ from numpy.typing import NDArray
 
 from csbsr.data.photos import LARGEST, read_photo
 from csbsr.files import replacing
-from csbsr.inference import Progress, Segmenter
+from csbsr.inference.photographs import Photograph
+from csbsr.inference.rasters import write_float_tiff, write_png
+from csbsr.inference.segmenter import Progress, Segmenter
+from csbsr.inference.tiling import Canvas, Canvases
+from csbsr.inference.unfinished import Clock, Say, WorkFolder, clock_text
 from csbsr.metrics.cracks import Crack, crack_list
 from csbsr.model_file import LoadedModel
-from csbsr.photographs import Photograph
-from csbsr.rasters import write_float_tiff, write_png
-from csbsr.tiling import Canvas, Canvases
-from csbsr.unfinished import Clock, Say, WorkFolder, clock_text
 
 PICTURES = ("mask", "overlay", "sr", "prob", "kernel")
 MEASURED_PIXELS = 60_000_000
@@ -48,7 +48,7 @@ class SegmentOptions:
 
     `threshold`: None takes the model's own, or 0.5. `pixel_size`: side of a pixel of the
     photograph in millimetres. `prob`: 8 or 16 bit PNG, or float TIFF. `hr`, `tile`: see
-    `csbsr.inference.Segmenter`. ValueError for values out of range.
+    `csbsr.inference.segmenter.Segmenter`. ValueError for values out of range.
     """
 
     output: Path

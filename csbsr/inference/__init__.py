@@ -1,0 +1,19 @@
+"""Trained models on photographs (Sec. IV-C): one image of any size, or many files at once."""
+
+from csbsr.inference.segmenter import (
+    Segmented,
+    Segmenter,
+    read_photograph,
+    segment_photograph,
+)
+from csbsr.model_file import LoadedModel, load_model, save_model
+
+__all__ = [
+    "LoadedModel",
+    "Segmented",
+    "Segmenter",
+    "load_model",
+    "read_photograph",
+    "save_model",
+    "segment_photograph",
+]
