@@ -18,12 +18,17 @@ READS = ("csbsr/**/*.py",)
 """Every module of the method is imported by name, for its docstrings."""
 
 LAYERS: Mapping[str, tuple[str, ...]] = {
-    "ground": ("files", "toml", "protocol", "degradation", "realistic", "metrics", "networks"),
-    "data and losses": ("data", "losses"),
-    "training and use": ("training", "evaluation", "inference", "model_file", "segment"),
+    "ground": (
+        "files", "toml", "unfinished", "allocator", "protocol", "degradation", "realistic",
+        "metrics", "networks",
+    ),
+    "data and losses": ("rasters", "data", "losses"),
+    "training and use": (
+        "training", "evaluation", "tiling", "inference", "photographs", "model_file", "segment",
+    ),
     "study": ("study",),
-    "command": ("commands", "cli"),
-}
+    "command": ("data_commands", "commands", "cli"),
+}  # fmt: skip
 """The floors of the house, lowest first; imports go downwards only."""
 
 Paragraphs = list[list[str]]
