@@ -19,13 +19,10 @@ READS = ("csbsr/**/*.py",)
 
 LAYERS: Mapping[str, tuple[str, ...]] = {
     "ground": (
-        "files", "toml", "unfinished", "allocator", "protocol", "degradation", "realistic",
-        "metrics", "networks",
+        "files", "toml", "allocator", "protocol", "degradation", "realistic", "metrics", "networks",
     ),
-    "data and losses": ("rasters", "data", "losses"),
-    "training and use": (
-        "training", "evaluation", "tiling", "inference", "photographs", "model_file", "segment",
-    ),
+    "data and losses": ("data", "losses", "model_file"),
+    "training and use": ("distributed", "training", "evaluation", "inference"),
     "study": ("study",),
     "command": ("data_commands", "commands", "cli"),
 }  # fmt: skip

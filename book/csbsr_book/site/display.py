@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Literal
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
@@ -15,7 +15,9 @@ Origin = Literal["paper", "authors", "ours", "paper and ours"]
 @cache
 def _environment() -> Environment:
     return Environment(
-        loader=PackageLoader("csbsr_book.site"),
+        loader=ChoiceLoader(
+            [PackageLoader("csbsr_book.site"), PackageLoader("csbsr_book", "explorables")]
+        ),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -24,7 +26,7 @@ def _environment() -> Environment:
 
 
 def render(template: str, **values: object) -> Markup:
-    """HTML of a file in `templates/`; what is not Markup is escaped."""
+    """HTML of a file in `templates/` or of an explorable; what is not Markup is escaped."""
     return Markup(_environment().get_template(template).render(values).strip())
 
 
