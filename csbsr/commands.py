@@ -6,6 +6,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+from csbsr.distributed import process_group
 from csbsr.files import write_json
 from csbsr.inference.batch import SegmentOptions, segment_files
 from csbsr.inference.photographs import find_photographs
@@ -33,7 +34,6 @@ from csbsr.study.sources import data_name
 from csbsr.study.steps import cost
 from csbsr.study.sweep import chosen, failure_lines, run_sweep, status_lines
 from csbsr.study.trained import find_model, measure
-from csbsr.training.distributed import process_group
 
 
 def _results(arguments: argparse.Namespace) -> Path:

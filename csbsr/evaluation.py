@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from csbsr.data.stream import CrackSource
 from csbsr.degradation import degrade, kernel_for_image
+from csbsr.distributed import gather, ranks, share
 from csbsr.metrics import (
     THRESHOLDS,
     centreline_curve,
@@ -25,7 +26,6 @@ from csbsr.metrics import (
     width_counts,
 )
 from csbsr.protocol import Protocol
-from csbsr.training.distributed import gather, ranks, share
 
 CENTRELINE_THRESHOLDS = np.arange(1, 10) / 10
 CENTRELINE_TOLERANCE = 4.0

@@ -10,7 +10,14 @@ ROOT = Path(__file__).parents[1]
 HOUSES = {"csbsr": ROOT / "csbsr", "csbsr_book": ROOT / "book" / "csbsr_book"}
 
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("csbsr.protocol", "csbsr.files", "csbsr.toml", "csbsr.allocator", "csbsr.study.digest"),
+    (
+        "csbsr.protocol",
+        "csbsr.files",
+        "csbsr.toml",
+        "csbsr.allocator",
+        "csbsr.distributed",
+        "csbsr.study.digest",
+    ),
     ("csbsr.degradation", "csbsr.metrics"),
     ("csbsr.networks", "csbsr.realistic"),
     ("csbsr.data", "csbsr.losses", "csbsr.model_file"),

@@ -12,6 +12,7 @@ import torch
 
 from csbsr.allocator import keep_freed_memory
 from csbsr.data.masks import WHITE_ON_BLACK, MaskRule
+from csbsr.distributed import from_first, ranks
 from csbsr.files import locked, write_json
 from csbsr.protocol import REPRODUCTION, Protocol
 from csbsr.study.experiments import Experiment, experiment, with_ancestors
@@ -25,7 +26,6 @@ from csbsr.study.results import SCHEMA, ResultFile, read_result, require_writabl
 from csbsr.study.sources import Source, check_all, data_name, hash_of, natural_hash, open_data
 from csbsr.study.steps import Part, Plan, started_segmentation, trained, trained_sr
 from csbsr.study.trained import keep_model
-from csbsr.training.distributed import from_first, ranks
 
 Say = Callable[[str], None]
 

@@ -16,6 +16,7 @@ from torch import nn
 from csbsr.data.natural import open_natural
 from csbsr.data.stream import CrackSource, CrackStream, NaturalStream
 from csbsr.degradation import constant_kernel
+from csbsr.distributed import ranks
 from csbsr.model_file import with_weights
 from csbsr.networks.architecture import (
     Architecture,
@@ -31,7 +32,6 @@ from csbsr.study.models import architecture_of
 from csbsr.study.profiles import Profile, Schedule
 from csbsr.study.recipe import EMBEDDED, Settings, recipe
 from csbsr.training.config import StepConfig
-from csbsr.training.distributed import ranks
 from csbsr.training.trainer import train
 
 NATURAL_CROP = 224

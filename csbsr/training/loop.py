@@ -12,11 +12,11 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.nn.utils import get_total_norm
 
 from csbsr.data.stream import CrackBatch
+from csbsr.distributed import Ranks, agree, from_first, ranks
 from csbsr.protocol import Protocol
 from csbsr.training import checkpoint as checkpoints
 from csbsr.training.checkpoint import Checkpoint
 from csbsr.training.config import StepConfig
-from csbsr.training.distributed import Ranks, agree, from_first, ranks
 from csbsr.training.guards import Stopped, StopSignals, memory_errors, seed_iteration
 from csbsr.training.log import TrainingLog
 from csbsr.training.objective import Images, Objective

@@ -7,7 +7,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from csbsr.training.distributed import ranks
+from csbsr.distributed import ranks
 
 
 def share_layers(model: nn.Module, device: torch.device) -> nn.Module:

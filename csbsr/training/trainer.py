@@ -8,11 +8,11 @@ from time import perf_counter
 import torch
 from torch import nn
 
+from csbsr.distributed import ranks
 from csbsr.files import locked
 from csbsr.protocol import Protocol
 from csbsr.training import checkpoint
 from csbsr.training.config import StepConfig
-from csbsr.training.distributed import ranks
 from csbsr.training.guards import StopSignals, arithmetic
 from csbsr.training.log import TrainingLog
 from csbsr.training.loop import Run, Stream

@@ -6,7 +6,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from csbsr.training.distributed import Ranks, agree, everyones
+from csbsr.distributed import Ranks, agree, everyones
 from csbsr.training.guards import NotFinite
 
 

@@ -15,13 +15,13 @@ from training_stand_ins import Cracks, finish, launch, tiny, tiny_stage
 from csbsr import commands
 from csbsr.cli import main
 from csbsr.data.stream import CrackBatch, CrackStream
+from csbsr.distributed import Ranks, agree, gather, process_group, ranks, share
 from csbsr.evaluation import evaluate
 from csbsr.networks.joint import Joint
 from csbsr.networks.kbpn import KBPN
 from csbsr.networks.pspnet import PSPNet
 from csbsr.protocol import PRINTED, RELEASED
 from csbsr.training import shared_layers
-from csbsr.training.distributed import Ranks, agree, gather, process_group, ranks, share
 from csbsr.training.guards import NotFinite, Stopped
 from csbsr.training.log import read_log
 from csbsr.training.loop import Run
