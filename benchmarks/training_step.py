@@ -109,7 +109,7 @@ def time_forms(
                 layout = torch.channels_last if form.channels_last else torch.contiguous_format
                 model.to(memory_format=layout)
                 switch(model, form.plain)
-                run = Run(model, stage, RELEASED, 0, device, Path(folder), "")
+                run = Run(model, stage, RELEASED, 0, device, Path(folder))
                 set_learning(model, stage, "all")
                 step = run.step()
                 with arithmetic(stage, device):

@@ -72,8 +72,6 @@ class Protocol:
     """Share of step 3 over which the "increasing" beta reaches 1. Paper: all. Code: 14/15."""
 
     # -- evaluation (Sec. IV-B) ----------------------------------------------------------------
-    percentile: float = 95.0
-    """Percentile of the Hausdorff distance. Paper: 95. Code: 50, logged under the name HD95."""
     empty_penalty: Literal["width", "diagonal", "infinite"] = "width"
     """HD when exactly one mask is empty. Paper: silent. Code: the image width."""
 
@@ -106,7 +104,6 @@ RELEASED = Protocol(
     segmentation_on_sr="scalar",
     blur_skip_training="skip_only",
     beta_ramp=14 / 15,
-    percentile=50.0,
 )
 
 REPRODUCTION = Protocol(

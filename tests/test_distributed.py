@@ -122,7 +122,7 @@ def ends_when_one_is_stopped(place, folder):
     folder.mkdir(exist_ok=True)
     stage = tiny_stage(iterations=100, batch=4, log_every=5, checkpoint_every=100)
     stream = CrackStream(Cracks(), 32, 4, 0, PRINTED, rank=place.rank, world=2)
-    run = Run(tiny(), stage, PRINTED, 0, torch.device("cpu"), folder, "")
+    run = Run(tiny(), stage, PRINTED, 0, torch.device("cpu"), folder)
     quiet = SimpleNamespace(step=lambda: None, line=lambda *values: None)
     try:
         run.train(stream, 0, SimpleNamespace(requested=place.rank == 1), quiet, None)

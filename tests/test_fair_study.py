@@ -151,7 +151,6 @@ def test_where_text_and_code_can_both_be_followed_reproduction_follows_the_text(
         "quantise_test",
         "pspnet_extractor",
         "estimated_kernel",
-        "percentile",
         "crop",
         "auxiliary_weight",
         "crack_weight_factor",

@@ -62,10 +62,15 @@ def test_natural_images_decide_only_where_they_are_used() -> None:
     assert not changed(experiment("dsrl"), natural_hash="other")
 
 
-@pytest.mark.parametrize("name", ["blur_range", "kernel_weight", "percentile", "crop"])
+@pytest.mark.parametrize("name", ["blur_range", "kernel_weight", "empty_penalty", "crop"])
 def test_protocol_options_decide_and_its_name_does_not(name: str) -> None:
     protocol = settings().protocol
-    other = {"blur_range": "variance", "kernel_weight": 7.0, "percentile": 50.0, "crop": 32}[name]
+    other = {
+        "blur_range": "variance",
+        "kernel_weight": 7.0,
+        "empty_penalty": "diagonal",
+        "crop": 32,
+    }[name]
     assert changed(protocol=protocol.but(**{name: other}))
     assert not changed(protocol=protocol.but(name="mine"))
 

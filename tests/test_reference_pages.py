@@ -88,9 +88,9 @@ def test_signatures_are_as_written() -> None:
 
 def test_fields_come_with_their_docstrings() -> None:
     fields = dict(api_pages.fields(protocol.Protocol))
-    assert fields["percentile: float = 95.0"].startswith("Percentile of the Hausdorff distance.")
+    assert fields["beta_ramp: float = 1.0"].startswith("Share of step 3")
     text = api_html(["protocol"])
-    assert 'id="csbsr.protocol.Protocol.percentile"' in text
+    assert 'id="csbsr.protocol.Protocol.beta_ramp"' in text
     assert 'id="csbsr.protocol.Protocol.but"' in text
 
 

@@ -4,7 +4,6 @@ import pytest
 
 from csbsr.protocol import PRINTED, RELEASED
 from csbsr.training.schedules import (
-    alpha_at,
     alpha_rebalance,
     alpha_scaled,
     beta_at,
@@ -32,12 +31,6 @@ def test_scaled_alpha_runs_its_course_in_any_length(total):
     assert values[-1] == pytest.approx(0.98, abs=0.011)
     assert values == sorted(values)
     assert values[total // 2] == pytest.approx(0.49, abs=0.011)
-
-
-def test_alpha_is_fixed_or_rebalanced():
-    assert alpha_at(50, 100, 0.3) == 0.3
-    assert alpha_at(50, 100, "rebalance") == alpha_scaled(50, 100)
-    assert alpha_at(50, 100, "rebalance", iterations_per_epoch=10) == alpha_rebalance(50, 10)
 
 
 def test_increasing_beta_ends_with_the_step_or_as_released():
@@ -76,8 +69,6 @@ def test_cosine_learning_rate():
         (lambda: alpha_rebalance(-1), "iteration -1"),
         (lambda: alpha_rebalance(0, 0), "0 iterations per epoch"),
         (lambda: alpha_scaled(0, 0), "of 0"),
-        (lambda: alpha_at(0, 10, 1.2), "alpha is 1.2"),
-        (lambda: alpha_at(0, 10, "rebalanced"), "'rebalance'"),
         (lambda: beta_at(0, 10, -0.1, PRINTED), "beta is -0.1"),
         (lambda: beta_at(0, 10, "rising", PRINTED), "'increasing'"),
         (lambda: learning_rate(0, 10, 1.0, warmup=10), "warmup is 10 of 10"),

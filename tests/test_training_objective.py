@@ -113,7 +113,7 @@ def test_detach_keeps_the_segmentation_loss_from_the_sr_network(tmp_path):
         {"segmentation_on_sr": True, "loss": "combo"},
         {"fail_weight_on_segmentation": 1.0, "loss": "bgdice"},
         {"loss": "wce", "lr_decay": "cosine", "warmup": 1},
-        {"loss": "rcf", "alpha": 0.5, "gamma": 0.2},
+        {"loss": "rcf"},
     ],
     ids=lambda v: "-".join(v),
 )

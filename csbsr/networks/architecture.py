@@ -273,11 +273,6 @@ class Architecture:
         ):
             raise ValueError("architecture: a blur skip needs a segmentation network and a kernel")
 
-    @property
-    def super_resolves(self) -> bool:
-        """Whether the model gives an image of more pixels than it got."""
-        return self.sr is not None or isinstance(self.segmentation, DSRLConfig)
-
     def to_dict(self) -> dict[str, dict[str, object]]:
         """Plain values for JSON, without what is None; `from_dict` is the way back."""
         table = asdict(self)

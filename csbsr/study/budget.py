@@ -9,7 +9,7 @@ from csbsr.study.experiments import Experiment, experiment
 from csbsr.study.profiles import Profile
 from csbsr.study.steps import TrainingStep, steps_of
 from csbsr.training.config import StepConfig
-from csbsr.training.schedules import learning_rate
+from csbsr.training.schedules import LR_FLOOR, learning_rate
 
 Part = Literal["S", "kernel", "C", "skip"]
 
@@ -70,7 +70,7 @@ def _of_step(step: TrainingStep) -> list[tuple[Part, Spent]]:
 
 def _sum(config: StepConfig, base: float, iterations: list[int]) -> Spent:
     rates = (
-        learning_rate(i, config.iterations, base, config.warmup, config.lr_decay, config.lr_floor)
+        learning_rate(i, config.iterations, base, config.warmup, config.lr_decay, LR_FLOOR)
         for i in iterations
     )
     return Spent(len(iterations), sum(rates), len(iterations) * config.batch)

@@ -60,11 +60,6 @@ class Experiment:
     """Finished experiment whose weights this one continues."""
 
     @property
-    def uses_sr(self) -> bool:
-        """Whether an SR image is produced and measured."""
-        return self.sr is not None
-
-    @property
     def learns(self) -> bool:
         """Whether anything is trained."""
         return self.segmentation not in ("darkness", "otsu")

@@ -78,6 +78,8 @@ class Profile:
     cost: str
     is_result: bool
     precision: Literal["fp32", "tf32", "bf16"]
+    channels_last: bool
+    """Keep images channels last in the networks: faster on a CPU and in bf16, CrackFormer aside."""
     pretrained: bool
     log_every: int
     checkpoint_every: int

@@ -62,10 +62,15 @@ def _scheduled(profile: Profile, schedule: Schedule, crop: int | None) -> StepCo
         warmup=schedule.warmup,
         lr_decay=schedule.decay,
         precision=profile.precision,
-        channels_last=profile.precision == "bf16",
+        channels_last=profile.channels_last,
         log_every=profile.log_every,
         checkpoint_every=profile.checkpoint_every,
     )
+
+
+def _laid_out(row: Experiment, config: StepConfig) -> StepConfig:
+    """The layout that is fast for C: CrackFormer's attention wants its pixels in a row."""
+    return replace(config, channels_last=config.channels_last and row.segmentation != "crackformer")
 
 
 def _crop(experiment: Experiment, profile: Profile, protocol: Protocol) -> int | None:
@@ -119,7 +124,7 @@ def warm_start(row: Experiment, profile: Profile, protocol: Protocol) -> tuple[T
     """Shared start of C on HR crops with the Combo loss (ours); DSRL's is its whole training."""
     if not profile.warm_start.iterations or not row.learns:
         return ()
-    config = _scheduled(profile, profile.warm_start, _crop(row, profile, protocol))
+    config = _laid_out(row, _scheduled(profile, profile.warm_start, _crop(row, profile, protocol)))
     if row.sr == "dsrl":
         config = replace(config, train="both", sr_loss="dsrl", loss=row.loss)
     else:
@@ -137,7 +142,7 @@ def last_step(row: Experiment, profile: Profile, protocol: Protocol) -> Training
     weighted = train_part in ("both", "all")
     schedule = profile.step3 if name == "step3" else profile.blur_skip
     config = replace(
-        _scheduled(profile, schedule, _crop(row, profile, protocol)),
+        _laid_out(row, _scheduled(profile, schedule, _crop(row, profile, protocol))),
         train=train_part,
         detach=row.coupling == "detached",
         beta=row.beta,

@@ -41,9 +41,7 @@ class StepConfig:
     warmup: int = 0
     """Iterations over which the learning rates rise linearly from 0."""
     lr_decay: Literal["constant", "cosine"] = "constant"
-    """Paper: constant. "cosine": down to `lr_floor` times the rate at the last iteration."""
-    lr_floor: float = 0.02
-    """Share of the learning rate left at the end of a cosine."""
+    """Paper: constant. "cosine": down to 2 % of the rate at the last iteration."""
 
     beta: float | Literal["increasing"] = 0.3
     """Task weight of Eq. 2; "increasing" goes from 0 to 1 with the iterations (Table III)."""
@@ -51,15 +49,6 @@ class StepConfig:
     """L_S: KBPN's HR, LR and kernel terms; mean absolute error; or DSRL's whole objective."""
     loss: str = "bc"
     """L_C: bc, gbc, bgdice, combo, dice, gdice, wce, bce or rcf."""
-    alpha: float | Literal["rebalance"] = "rebalance"
-    """Weight of the Boundary term (Eq. 3): fixed, or rising from 0 to 0.99 over this step."""
-    alpha_epoch: int | None = None
-    """Iterations per epoch of the rebalancing (released code: 1521, 0.01 per epoch); None scales
-    the same 99 rises to the length of this step."""
-    gamma: float = 0.5
-    """Weight of the cross entropy inside Combo (Eq. 4)."""
-    class_weights: tuple[float, float] | None = None
-    """WCE weights (crack, background); None takes those of the protocol."""
 
     crack_weight: float | None = None
     """m^C of Eq. 9 on L_S; None without it."""
@@ -101,9 +90,8 @@ class StepConfig:
             )
         good = _whole(self.warmup, 0) and self.warmup < self.iterations
         _require("warmup", self.warmup, good, f"a whole number in 0..{self.iterations - 1}")
-        for name in ("crop", "alpha_epoch"):
-            value = getattr(self, name)
-            _require(name, value, value is None or _whole(value, 1), "a whole number >= 1 or None")
+        good = self.crop is None or _whole(self.crop, 1)
+        _require("crop", self.crop, good, "a whole number >= 1 or None")
         for name, used in (
             ("lr_sr", self.trains_sr),
             ("lr_segmentation", self.trains_segmentation),
@@ -111,11 +99,8 @@ class StepConfig:
             value = getattr(self, name)
             good = _number(value) and 0 <= value < 1 and (value > 0 or not used)
             _require(name, value, good, "between 0 and 1 (0 only for what does not learn)")
-        for name, word in (("beta", "increasing"), ("alpha", "rebalance")):
-            value = getattr(self, name)
-            _require(name, value, value == word or _share(value), f"in [0, 1] or '{word}'")
-        for name in ("gamma", "lr_floor"):
-            _require(name, getattr(self, name), _share(getattr(self, name)), "in [0, 1]")
+        good = self.beta == "increasing" or _share(self.beta)
+        _require("beta", self.beta, good, "in [0, 1] or 'increasing'")
         for name in ("crack_weight", "fail_weight", "fail_weight_on_segmentation"):
             value = getattr(self, name)
             _require(name, value, value is None or (_number(value) and value > 0), "> 0 or None")
@@ -124,13 +109,6 @@ class StepConfig:
     def _check_combinations(self) -> None:
         if self.crop is not None:
             _require("crop", self.crop, self.crop % 4 == 0, "a multiple of 4, the scale factor")
-        weights = self.class_weights
-        _require(
-            "class_weights",
-            weights,
-            weights is None or (len(weights) == 2 and min(weights) >= 0 and sum(weights) > 0),
-            "two numbers >= 0, not both 0, or None",
-        )
         given, kernel_only = self.kernel_phases
         _require(
             "kernel_phases",

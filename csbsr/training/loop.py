@@ -22,7 +22,7 @@ from csbsr.training.log import TrainingLog
 from csbsr.training.objective import Images, Objective
 from csbsr.training.parts import learning_modules, phase_at, set_learning
 from csbsr.training.progress import Reporter
-from csbsr.training.schedules import alpha_at, beta_at, learning_rate
+from csbsr.training.schedules import LR_FLOOR, alpha_scaled, beta_at, learning_rate
 from csbsr.training.shared_layers import share_layers
 from csbsr.training.window import Window
 
@@ -44,7 +44,6 @@ class Run:
         seed: int,
         device: torch.device,
         folder: Path,
-        data: str,
     ) -> None:
         self.config, self.protocol, self.seed = config, protocol, seed
         self.device, self.folder, self.done = device, folder, 0
@@ -54,7 +53,6 @@ class Run:
             "step": config.identity(),
             "protocol": {k: v for k, v in options.items() if k != "name"},
             "seed": seed,
-            "data": data,
             "start": _digest(model),
         }
         layout = torch.channels_last if config.channels_last else torch.preserve_format
@@ -126,9 +124,7 @@ class Run:
         alpha, beta = self._weights(i)
         for group in self.optimiser.param_groups:
             base = config.lr_sr if group["name"] == "sr" else config.lr_segmentation
-            group["lr"] = learning_rate(
-                i, total, base, config.warmup, config.lr_decay, config.lr_floor
-            )
+            group["lr"] = learning_rate(i, total, base, config.warmup, config.lr_decay, LR_FLOOR)
         loss, terms = step(self._move(batch), alpha, beta, given)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
@@ -187,7 +183,7 @@ class Run:
 
     def _weights(self, i: int) -> tuple[float, float]:
         config = self.config
-        alpha = alpha_at(i, config.iterations, config.alpha, config.alpha_epoch)
+        alpha = alpha_scaled(i, config.iterations)
         return alpha, beta_at(i, config.iterations, config.beta, self.protocol)
 
     def step(self) -> nn.Module:

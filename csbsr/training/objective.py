@@ -184,8 +184,6 @@ def sr_weight(
                 images.mask,
                 images.distance,
                 alpha=alpha,
-                gamma=config.gamma,
-                class_weights=config.class_weights,
                 protocol=protocol,
             )
             segmentation = segmentation_weight(loss_map, protocol)
@@ -216,8 +214,6 @@ def _segmentation(
         images.mask,
         images.distance,
         alpha=alpha,
-        gamma=config.gamma,
-        class_weights=config.class_weights,
         protocol=protocol,
         pixel_weight=weight,
     )

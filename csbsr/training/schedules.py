@@ -12,6 +12,9 @@ from csbsr.protocol import Protocol
 RELEASED_EPOCH = 1521
 """Iterations per epoch of the authors: floor(9122 images / batch 6) + 1."""
 
+LR_FLOOR = 0.02
+"""Share of the learning rate that a training keeps at the end of a cosine (ours)."""
+
 RELEASED_STEP3 = 150_000
 """Iterations of step 3 (Sec. IV-A)."""
 
@@ -46,24 +49,6 @@ def alpha_scaled(iteration: int, total: int, step: float = 0.01, floor: float = 
     """
     _check(iteration, total)
     return min(step * (iteration * RELEASED_STEP3 // (total * RELEASED_EPOCH)), 1 - floor)
-
-
-def alpha_at(
-    iteration: int,
-    total: int,
-    alpha: float | Literal["rebalance"],
-    iterations_per_epoch: int | None = None,
-) -> float:
-    """Return alpha at one iteration of a step of `total`: a constant, or "rebalance".
-
-    "rebalance" counts epochs if `iterations_per_epoch` is given (as released) and is scaled to
-    the step's length otherwise. ValueError for anything else or a constant outside [0, 1].
-    """
-    if alpha == "rebalance":
-        if iterations_per_epoch is None:
-            return alpha_scaled(iteration, total)
-        return alpha_rebalance(iteration, iterations_per_epoch)
-    return _share("alpha", alpha, "rebalance")
 
 
 def beta_at(

@@ -52,7 +52,6 @@ def train(
     progress: Progress = "auto",
     title: str = "training",
     workers: int = 1,
-    data: str = "",
     tensorboard: bool = False,
 ) -> TrainResult:
     """Train a `csbsr.networks.joint.Joint` in place for one step and leave it in evaluation mode.
@@ -62,8 +61,7 @@ def train(
     was never interrupted. A second process with the same folder waits for the first, and then
     finds the step finished, or goes on where the first was killed. device: where to train
     (default: where the model is). title: shown in the progress. workers: threads that prepare
-    batches; they do not change the result. data: fingerprint of the images, part of the
-    configuration. tensorboard: write events as well.
+    batches; they do not change the result. tensorboard: write events as well.
 
     Under torchrun (inside `distributed.process_group`) every process calls this with its share of
     the stream. Raises ValueError (configuration; `ForeignCheckpoint` for a folder of another
@@ -79,7 +77,7 @@ def train(
             checkpoint.sweep(folder)
         stack.enter_context(arithmetic(config, target))
         stop = stack.enter_context(StopSignals())
-        run = Run(model, config, protocol, seed, target, folder, data)
+        run = Run(model, config, protocol, seed, target, folder)
         notes = run.resume()
         report = Reporter(
             progress if run.place.writes else "quiet", title, run.done, config.iterations

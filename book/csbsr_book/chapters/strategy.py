@@ -19,7 +19,7 @@ from csbsr.study.sources import data_name
 from csbsr.study.steps import last_step, log_of
 from csbsr.training.log import read_log
 from csbsr.training.objective import Images, Objective
-from csbsr.training.schedules import alpha_at, beta_at, learning_rate
+from csbsr.training.schedules import alpha_scaled, beta_at, learning_rate
 from csbsr_book.chapters.example_crack import example_crack
 from csbsr_book.site.drawing import (
     FEATURES,
@@ -100,7 +100,7 @@ def schedules_figure(profile: Profile, points: int = 600) -> Figure:
         ):
             values = [beta_at(int(i), step.iterations, beta, protocol) for i in inside]
             axes[1].plot(x, values, line, color="#333333", label=label)
-        alpha = [alpha_at(int(i), step.iterations, "rebalance") for i in inside]
+        alpha = [alpha_scaled(int(i), step.iterations) for i in inside]
         axes[2].plot(x, alpha, color=SEGMENTATION.line, drawstyle="steps-post")
     rates = sorted({step.lr_sr for step in steps})
     axes[0].set(ylabel="learning rate of $S$", yscale="log")

@@ -70,13 +70,10 @@ def percentile() -> str:
     truth[10, 5:90] = True
     prob = truth.astype(np.float32)
     prob[80:84, 40:44] = 1
-    values = [
-        threshold_curves(prob, truth, [0.5], percentile=p).hausdorff[0]
-        for p in (PRINTED.percentile, RELEASED.percentile)
-    ]
+    values = [threshold_curves(prob, truth, [0.5], percentile=p).hausdorff[0] for p in (95.0, 50.0)]
     return (
         f"A perfect line with one false blob 70 px away: {values[0]:.1f} px at percentile "
-        f"{PRINTED.percentile:g}, {values[1]:.1f} px at percentile {RELEASED.percentile:g}."
+        f"95, {values[1]:.1f} px at percentile 50."
     )
 
 

@@ -96,7 +96,7 @@ class Library:
         """
         found: set[Path] = set()
         for name in names:
-            same = {path for path in self.data if fnmatch(path.name, name)}
+            same = {path for path in self.data if fnmatch(path.name, name.rpartition("/")[2])}
             near = {path for path in same if path.is_relative_to(folder)} or same
             pages = {path.parent for path in near if path.suffix == ".html"}
             found |= near | {p for p in self.data if p.suffix == ".html" and p.parent in pages}
