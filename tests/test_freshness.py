@@ -221,6 +221,7 @@ BESIDE = {
     "csbsr.study.trained": "keeps the model",
     "csbsr.model_file": "keeps the model",
     "csbsr.files": "locks and atomic writing",
+    "csbsr.allocator": "where memory comes from",
     "csbsr.training.log": "watches",
     "csbsr.training.progress": "watches",
 }
