@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 from csbsr.protocol import Protocol
@@ -49,31 +50,38 @@ def budget_of(
     return spent
 
 
-def _of_step(step: TrainingStep) -> list[tuple[Part, Spent]]:
+@cache
+def _of_step(step: TrainingStep) -> tuple[tuple[Part, Spent], ...]:
     config = step.config
     given, kernel_only = config.kernel_phases
-    learns = range(config.iterations)
-    found: list[tuple[Part, Spent]] = []
+    whole = range(config.iterations)
     if config.train == "kernel":
-        return [("kernel", _sum(config, config.lr_sr, list(learns)))]
+        return (("kernel", _sum(config, config.lr_sr, whole)),)
+    found: list[tuple[Part, Spent]] = []
     if config.trains_sr:
-        alone = [i for i in learns if given <= i < kernel_only]  # S stands still meanwhile
-        found.append(("S", _sum(config, config.lr_sr, [i for i in learns if i not in set(alone)])))
-        if alone:
+        before, after = whole[:given], whole[max(given, kernel_only) :]
+        sr = _sum(config, config.lr_sr, before) + _sum(config, config.lr_sr, after)
+        found.append(("S", sr))  # which stands still while the kernel is learnt alone
+        if alone := whole[given:kernel_only]:
             found.append(("kernel", _sum(config, config.lr_sr, alone)))
     if config.train in ("blur_skip", "all"):
-        found.append(("skip", _sum(config, config.lr_segmentation, list(learns))))
+        found.append(("skip", _sum(config, config.lr_segmentation, whole)))
     if config.trains_segmentation and config.train != "blur_skip":
-        found.append(("C", _sum(config, config.lr_segmentation, list(learns))))
-    return found
+        found.append(("C", _sum(config, config.lr_segmentation, whole)))
+    return tuple(found)
 
 
-def _sum(config: StepConfig, base: float, iterations: list[int]) -> Spent:
+def _sum(config: StepConfig, base: float, iterations: range) -> Spent:
+    """Training over some iterations of a step; a constant rate is not added up one by one."""
+    changing = iterations
+    if config.lr_decay == "constant":
+        changing = range(iterations.start, min(iterations.stop, config.warmup))
     rates = (
         learning_rate(i, config.iterations, base, config.warmup, config.lr_decay, LR_FLOOR)
-        for i in iterations
+        for i in changing
     )
-    return Spent(len(iterations), sum(rates), len(iterations) * config.batch)
+    total = sum(rates) + base * (len(iterations) - len(changing))
+    return Spent(len(iterations), total, len(iterations) * config.batch)
 
 
 def unfairness(one: Spent, other: Spent) -> float:
