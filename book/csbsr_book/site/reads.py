@@ -22,7 +22,7 @@ import csbsr_book
 READERS = "csbsr.study.results"
 """The door to result files: who reaches this module reads results."""
 SUFFIXES = frozenset((".toml", ".html", ".js", ".css", ".json", ".csv", ".txt"))
-FILE_NAME = re.compile(r"[\w*.-]*[\w*]\.(toml|html|js|css|json|csv|txt)")
+FILE_NAME = re.compile(r"[\w*./-]*[\w*]\.(toml|html|js|css|json|csv|txt)")
 
 
 @dataclass(frozen=True)
