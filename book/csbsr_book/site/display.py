@@ -3,11 +3,14 @@
 import io
 from collections.abc import Mapping
 from functools import cache
+from pathlib import Path
 from typing import Literal
 
-from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from matplotlib.figure import Figure
+
+HERE = Path(__file__).parent
 
 Origin = Literal["paper", "authors", "ours", "paper and ours"]
 
@@ -15,9 +18,7 @@ Origin = Literal["paper", "authors", "ours", "paper and ours"]
 @cache
 def _environment() -> Environment:
     return Environment(
-        loader=ChoiceLoader(
-            [PackageLoader("csbsr_book.site"), PackageLoader("csbsr_book", "explorables")]
-        ),
+        loader=FileSystemLoader([HERE / "templates", *sorted(HERE.parent.glob("explorables/*/"))]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -22,7 +22,7 @@ import csbsr_book
 READERS = "csbsr.study.results"
 """The door to result files: who reaches this module reads results."""
 SUFFIXES = frozenset((".toml", ".html", ".js", ".css", ".json", ".csv", ".txt"))
-FILE_NAME = re.compile(r"[\w*./-]*[\w*]\.(toml|html|js|css|json|csv|txt)")
+FILE_NAME = re.compile(r"[\w*.-]*[\w*]\.(toml|html|js|css|json|csv|txt)")
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ class Library:
         """
         found: set[Path] = set()
         for name in names:
-            same = {path for path in self.data if fnmatch(path.name, name.rpartition("/")[2])}
+            same = {path for path in self.data if fnmatch(path.name, name)}
             near = {path for path in same if path.is_relative_to(folder)} or same
             pages = {path.parent for path in near if path.suffix == ".html"}
             found |= near | {p for p in self.data if p.suffix == ".html" and p.parent in pages}

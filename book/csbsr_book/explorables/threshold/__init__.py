@@ -47,7 +47,7 @@ def threshold_slider(
         for k in (9, 29, 49, 69, 89)
     )
     return render(
-        "threshold/slider.html",
+        "slider.html",
         id=label,
         width=size,
         height=size,
