@@ -15,7 +15,6 @@ class Ranks:
 
     rank: int = 0
     world: int = 1
-    local_rank: int = 0
 
     @property
     def writes(self) -> bool:
@@ -30,7 +29,7 @@ def ranks() -> Ranks:
     """
     if not dist.is_available() or not dist.is_initialized():
         return Ranks()
-    return Ranks(dist.get_rank(), dist.get_world_size(), int(os.environ.get("LOCAL_RANK", 0)))
+    return Ranks(dist.get_rank(), dist.get_world_size())
 
 
 @contextmanager

@@ -89,7 +89,7 @@ def as_torchrun(rank, world, port):
 def child(rank, port, kind, folder):
     as_torchrun(rank, 2, port)
     with process_group("cpu") as (place, device):
-        assert (place, device) == (Ranks(rank, 2, rank), torch.device("cpu"))
+        assert (place, device) == (Ranks(rank, 2), torch.device("cpu"))
         model = train_case(kind, folder, place)
         torch.save(model.state_dict(), folder / f"weights{rank}.pt")
 
@@ -169,7 +169,7 @@ def test_two_processes_share_work_and_end_together(tmp_path):
 
 
 def test_a_process_without_torchrun_is_alone():
-    assert ranks() == Ranks(0, 1, 0)
+    assert ranks() == Ranks(0, 1)
     with process_group("cpu") as (place, device):
         assert place.writes
         assert device == torch.device("cpu")
@@ -180,9 +180,9 @@ def test_a_process_without_torchrun_is_alone():
 def test_a_stray_environment_joins_nothing(monkeypatch):
     for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE"):
         monkeypatch.setenv(name, "3")
-    assert ranks() == Ranks(0, 1, 0)
+    assert ranks() == Ranks(0, 1)
     with process_group("cpu") as (place, _):
-        assert place == Ranks(0, 1, 0)
+        assert place == Ranks(0, 1)
     monkeypatch.setenv("WORLD_SIZE", "many")
     model = nn.Sequential(nn.BatchNorm2d(2))
     assert share_layers(model, torch.device("cpu")) is model
@@ -229,7 +229,7 @@ def test_every_process_drops_its_share_of_what_one_would_drop(monkeypatch, kind,
     expected = kind(0.3)(whole)
     assert 0.1 < (expected == 0).float().mean() < 0.5
     for rank in range(3):
-        place = Ranks(rank, 3, rank)
+        place = Ranks(rank, 3)
         monkeypatch.setattr(shared_layers, "ranks", lambda place=place: place)
         layer = share_layers(nn.Sequential(kind(0.3)), torch.device("cpu"))
         torch.manual_seed(3)
