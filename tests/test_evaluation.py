@@ -106,6 +106,18 @@ def test_breakdown_by_source_width_and_crack_free_images() -> None:
     assert sources["noncrack"]["false_alarm_area"] == 0
 
 
+def test_intervals_draw_photographs_not_crops() -> None:
+    result = evaluate(Found(), Images(), REPRODUCTION)
+    result = result._replace(iou=np.linspace(0, 1, len(NAMES))[:, None] * np.ones((1, 99)))
+    apart, together = (
+        recorded(result._replace(names=[pattern.format(i) for i in range(len(NAMES))]))
+        for pattern in ("CFD_{}", "DeepCrack_wall-{}")
+    )
+    low, high = apart["metrics"]["intervals"]["IoU_max"]
+    assert low < 0.5 < high
+    assert together["metrics"]["intervals"]["IoU_max"] == pytest.approx([0.5, 0.5])
+
+
 def test_without_validation_the_best_mean_iou_decides() -> None:
     result = evaluate(Found(), Images(), REPRODUCTION)
     found = recorded(result)

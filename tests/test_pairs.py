@@ -76,3 +76,11 @@ def test_the_table_shows_every_seed_and_the_mean(tmp_path: Path) -> None:
     assert over["ours"] == {"value": 0.04, "spread": pytest.approx(0.01), "seeds": 2}
     assert "+0.0500" in html(pair_table(found))
     assert "No experiment" in html(pair_table({}))
+
+
+def test_crops_of_one_photograph_are_one_observation(tmp_path: Path) -> None:
+    crops = [f"DeepCrack_wall-{number}" for number in range(len(IMAGES))]
+    put(tmp_path, "csbsr-pspnet", 0.2, names=crops)
+    put(tmp_path, "kbpn+pspnet", 0.15, names=crops)
+    test = pairs_of(find_fresh(tmp_path, "quick").fresh, ["csbsr-pspnet"])["csbsr-pspnet"][0]
+    assert test["p_value"] == 1.0, "six signs that must agree say no more than one"

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from csbsr.losses.inputs import EPS, full_precision, require_maps
-from csbsr.losses.terms import PIXELS, ClassWeights, inverse_area, normalise_signed_distance
+from csbsr.losses.terms import PIXELS, inverse_area, normalise_signed_distance
 from csbsr.protocol import Protocol
 
 
@@ -56,20 +56,17 @@ def generalized_dice_map(prob: Tensor, target: Tensor, protocol: Protocol) -> Te
 
 
 @full_precision
-def weighted_cross_entropy_map(
-    prob: Tensor, target: Tensor, protocol: Protocol, class_weights: ClassWeights | None = None
-) -> Tensor:
+def weighted_cross_entropy_map(prob: Tensor, target: Tensor, protocol: Protocol) -> Tensor:
     """Weighted -log of the probability of each pixel's class; mean = `weighted_cross_entropy`."""
     require_maps(prob=prob, target=target)
     P, G = both(prob), both(target)  # (B, 2, H, W)
     if protocol.wce == "inverse_frequency":
         areas = inverse_area(G.flatten(2))[..., None, None]  # (B, 2, 1, 1)
-        w_crack, w_background = class_weights or areas.split(1, dim=1)
+        w_crack, w_background = areas.split(1, dim=1)
         crack, background = (G * torch.log(P.clamp(min=EPS))).split(1, dim=1)  # 2 x (B, 1, H, W)
         return -pixels(prob) * (w_crack * crack + w_background * background)
-    w_crack, w_background = class_weights or (1.0, 1.0)
     crack, background = (G * torch.log(P + EPS)).split(1, dim=1)
-    return -(w_crack * crack + w_background * background) / (w_crack + w_background)
+    return -(crack + background) / 2
 
 
 @full_precision

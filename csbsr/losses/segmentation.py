@@ -19,7 +19,6 @@ from csbsr.losses.pixelwise import (
 )
 from csbsr.losses.terms import (
     PIXELS,
-    ClassWeights,
     balanced_cross_entropy,
     binary_cross_entropy,
     boundary_loss,
@@ -39,12 +38,11 @@ def combo_loss(
     target: Tensor,
     protocol: Protocol,
     gamma: float = 0.5,
-    class_weights: ClassWeights | None = None,
 ) -> Tensor:
     """Combo loss, the bracket of Eq. (3): Dice and WCE, `gamma` being the share of WCE."""
     prob = prob.clamp(min=EPS)  # as the released code does in every combination
     L_D = dice_loss(prob, target, protocol)
-    L_WCE = weighted_cross_entropy(prob, target, protocol, class_weights)
+    L_WCE = weighted_cross_entropy(prob, target, protocol)
     return (1 - gamma) * L_D + gamma * L_WCE
 
 
@@ -56,11 +54,10 @@ def boundary_combo_loss(
     protocol: Protocol,
     alpha: float,
     gamma: float = 0.5,
-    class_weights: ClassWeights | None = None,
 ) -> Tensor:
     """Boundary Combo (BC) loss, Eq. (3)."""
     L_B = boundary_loss(prob.clamp(min=EPS), distance, protocol)
-    L_Combo = combo_loss(prob, target, protocol, gamma, class_weights)
+    L_Combo = combo_loss(prob, target, protocol, gamma)
     return alpha * L_B + (1 - alpha) * L_Combo
 
 
@@ -72,13 +69,12 @@ def generalized_boundary_combo_loss(
     protocol: Protocol,
     alpha: float,
     gamma: float = 0.5,
-    class_weights: ClassWeights | None = None,
 ) -> Tensor:
     """Generalised Boundary Combo (GBC) loss: Eq. (3) with GDice in the place of Dice."""
     prob = prob.clamp(min=EPS)
     L_B = boundary_loss(prob, distance, protocol)
     L_GD = generalized_dice_loss(prob, target, protocol)
-    L_WCE = weighted_cross_entropy(prob, target, protocol, class_weights)
+    L_WCE = weighted_cross_entropy(prob, target, protocol)
     return alpha * L_B + (1 - alpha) * ((1 - gamma) * L_GD + gamma * L_WCE)
 
 
@@ -102,7 +98,6 @@ def segmentation_loss(
     protocol: Protocol,
     alpha: float = 0.0,
     gamma: float = 0.5,
-    class_weights: ClassWeights | None = None,
     pixel_weight: Tensor | None = None,
 ) -> Tensor:
     """Return the loss named `kind` per sample (B,), optionally with weighted pixels.
@@ -122,31 +117,26 @@ def segmentation_loss(
             protocol=protocol,
             alpha=alpha,
             gamma=gamma,
-            class_weights=class_weights,
         )
         return (pixel_weight * loss_map).mean(PIXELS)
     _check(kind, distance, alpha, gamma)
     match kind:
         case "bc":
-            return boundary_combo_loss(
-                prob, target, distance, protocol, alpha, gamma, class_weights
-            )
+            return boundary_combo_loss(prob, target, distance, protocol, alpha, gamma)
         case "gbc":
-            return generalized_boundary_combo_loss(
-                prob, target, distance, protocol, alpha, gamma, class_weights
-            )
+            return generalized_boundary_combo_loss(prob, target, distance, protocol, alpha, gamma)
         case "bgdice":
             return boundary_generalized_dice_loss(prob, target, distance, protocol, alpha)
         case "boundary":
             return boundary_loss(prob, distance, protocol)
         case "combo":
-            return combo_loss(prob, target, protocol, gamma, class_weights)
+            return combo_loss(prob, target, protocol, gamma)
         case "dice":
             return dice_loss(prob, target, protocol)
         case "gdice":
             return generalized_dice_loss(prob, target, protocol)
         case "wce":
-            return weighted_cross_entropy(prob, target, protocol, class_weights)
+            return weighted_cross_entropy(prob, target, protocol)
         case "bce":
             return binary_cross_entropy(prob, target)
         case "rcf":
@@ -163,7 +153,6 @@ def segmentation_loss_map(
     protocol: Protocol,
     alpha: float = 0.0,
     gamma: float = 0.5,
-    class_weights: ClassWeights | None = None,
 ) -> Tensor:
     """Return the loss named `kind` as a map (B, 1, H, W) whose mean is `segmentation_loss`.
 
@@ -180,13 +169,13 @@ def segmentation_loss_map(
         case "rcf":
             return balanced_cross_entropy_map(prob, target)
         case "wce":
-            return weighted_cross_entropy_map(prob, target, protocol, class_weights)
+            return weighted_cross_entropy_map(prob, target, protocol)
         case "dice" | "bc" | "combo":
             region = dice_map(prob, target, protocol)
         case "gdice" | "gbc" | "bgdice":
             region = generalized_dice_map(prob, target, protocol)
     if kind in ("bc", "gbc", "combo"):
-        entropy = weighted_cross_entropy_map(prob, target, protocol, class_weights)
+        entropy = weighted_cross_entropy_map(prob, target, protocol)
         region = (1 - gamma) * region + gamma * entropy
     if kind in ("bc", "gbc", "bgdice"):
         return alpha * boundary_map(prob, distance, protocol) + (1 - alpha) * region

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from csbsr.data.groups import photo_group
 from csbsr.metrics import paired_test
 from csbsr.study.experiments import experiment
 from csbsr.study.record import rounded
@@ -16,7 +17,7 @@ Pairs = dict[str, dict[int, dict[str, object]]]
 def paired_with(mine: ResultFile, other: ResultFile) -> dict[str, object] | None:
     """Test a result against another one on the same images, each at its own threshold.
 
-    None when protocol, data or images differ. The p-value speaks of test images only: two
+    None when protocol, data or images differ. The p-value speaks of test photographs only: two
     trainings of the same setting differ by more (see `statistics` in the metrics chapter).
     """
     images, theirs = mine.content["images"], other.content["images"]
@@ -26,7 +27,7 @@ def paired_with(mine: ResultFile, other: ResultFile) -> dict[str, object] | None
     at_best = []
     for rows in (np.array(images["IoU"], float), np.array(theirs["IoU"], float)):
         at_best.append(rows[:, rows.mean(0).argmax()])  # (images,)
-    test = paired_test(*at_best)
+    test = paired_test(*at_best, groups=[photo_group(name) for name in images["names"]])
     return {
         "against": other.experiment,
         "IoU_difference": rounded([test.difference.estimate])[0],

@@ -7,6 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from csbsr.data.groups import photo_group
 from csbsr.data.stream import CrackSource
 from csbsr.evaluation import CENTRELINE_THRESHOLDS, Evaluation, best_threshold, evaluate
 from csbsr.metrics import bootstrap_mean, bootstrap_summary, summarise
@@ -99,12 +100,16 @@ def metrics_of(evaluation: Evaluation) -> dict[str, float | None]:
 
 
 def intervals_of(evaluation: Evaluation) -> dict[str, list[float]]:
-    """95 % bootstrap intervals over the test images; the noise of training is not in them."""
-    found = bootstrap_summary(evaluation.iou, evaluation.hd95)
+    """95 % bootstrap intervals over photographs; the noise of training is not in them.
+
+    Images cut from one photograph are drawn together: they are no independent sample.
+    """
+    groups = [photo_group(name) for name in evaluation.names]
+    found = bootstrap_summary(evaluation.iou, evaluation.hd95, groups=groups)
     names = ("IoU_max", "AIU", "HD95_min", "AHD95")
     result = {name: rounded([v.low, v.high]) for name, v in zip(names, found)}
     if evaluation.psnr is not None and np.isfinite(evaluation.psnr).all():
-        mean = bootstrap_mean(evaluation.psnr)
+        mean = bootstrap_mean(evaluation.psnr, groups=groups)
         result["PSNR"] = rounded([mean.low, mean.high])
     return result
 
