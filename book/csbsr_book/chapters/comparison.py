@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from csbsr.study.experiments import experiment
+from csbsr.study.experiments import M_SEARCH, experiment
 from csbsr.study.freshness import FoundResults, find_fresh
 from csbsr.study.pairs import pairs_of
 from csbsr.study.results import ResultFile
@@ -10,12 +10,15 @@ from csbsr_book.chapters.curves import (
     CURVES,
     PANELS,
     PLAIN,
+    WATERMARK,
     curve_picture,
     panel_files,
     panel_picture,
     search_names,
     search_picture,
 )
+from csbsr_book.chapters.findings import RUNGS, findings, headroom_picture
+from csbsr_book.chapters.kernels import printed_skill_table, skill_table
 from csbsr_book.chapters.tables import (
     Results,
     pair_table,
@@ -23,7 +26,9 @@ from csbsr_book.chapters.tables import (
     run_table,
     smoke_table,
 )
+from csbsr_book.chapters.uncertainty import luckiest_figure
 from csbsr_book.paper.printed import NUMERALS, experiments_of
+from csbsr_book.site.display import render
 from csbsr_book.site.study import StudyChapter
 
 
@@ -68,6 +73,29 @@ class Comparison:
         self.chapter.table(
             table.folded() if smoke else table, label="control", results=of(shown, names)
         )
+
+    def findings(self) -> None:
+        """Say in sentences what our numbers say about the table."""
+        sentences = findings(self.number, self.real.fresh)
+        self.chapter.html(render("findings.html", sentences=sentences))
+
+    def headroom(self, label: str) -> None:
+        """Show what knowing more than a photograph tells would be worth."""
+        smoke = self.chapter.smoke and not of(self.real.fresh, RUNGS)
+        runs = self.chapter.measure(list(RUNGS)).fresh if smoke else self.real.fresh
+        shown = headroom_picture(runs, WATERMARK if smoke else "")
+        self.chapter.captioned(label, shown)
+
+    def luckiest(self, label: str) -> None:
+        """Show how far the best of the search over m is expected above the others by luck."""
+        self.chapter.captioned(label, luckiest_figure(self.real.fresh, len(M_SEARCH)))
+
+    def kernel_skill(self) -> None:
+        """Show the kernel PSNRs of the table's rows beside the best constant kernel."""
+        names = experiments_of(self.number)
+        known = [r for r in of(self.real.fresh, names) if r.metrics.get("kernel_PSNR") is not None]
+        self.chapter.table(printed_skill_table(names), label="printed-kernel-skill")
+        self.chapter.table(skill_table(self.real.fresh, names), label="kernel-skill", results=known)
 
     def pairs(self, *more: str) -> None:
         """Show the rows of the table, and `more`, against their baselines, seed by seed."""

@@ -14,6 +14,7 @@ from csbsr.study.experiments import experiment
 from csbsr.study.freshness import FoundResults
 from csbsr.study.pairs import Pairs
 from csbsr.study.results import ResultFile
+from csbsr_book.chapters.kernels import scale_note
 from csbsr_book.paper import printed
 from csbsr_book.paper.printed import METRICS, Row, load_table
 from csbsr_book.site.display import data_words
@@ -97,7 +98,8 @@ def paper_table(number: str, ours: FoundResults, authors: Results) -> Table:
     if len(seeds - {()}) > 1:
         caption += " Rows of ours differ in their seeds: the claims compare common seeds only."
     last = [Column("Against its baseline", digits=4), "Ours: what was run"]
-    return Table(caption, ["Row", *columns_of(table.columns), *last], rows)
+    notes = [scale_note()] if "kernel_PSNR" in table.columns else []
+    return Table(caption, ["Row", *columns_of(table.columns), *last], rows, notes)
 
 
 def _against(row: Row, table: printed.Table, results: Results) -> TableCell:
@@ -146,7 +148,8 @@ def run_table(
         [title, *(measured(results.get(name, ()), m) for m in metrics)]
         for name, title in titles.items()
     ]
-    return Table(caption, ["Experiment", *columns_of(metrics)], rows)
+    notes = [scale_note()] if "kernel_PSNR" in metrics else []
+    return Table(caption, ["Experiment", *columns_of(metrics)], rows, notes)
 
 
 def pair_table(pairs: Pairs) -> Table:
