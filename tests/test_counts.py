@@ -90,9 +90,7 @@ def test_pages_ask_for_counts_by_name() -> None:
         found["experiments"] == len(experiments()) >= found["trainings"] >= found["measured"] >= 0
     )
     assert counted("{{ experiments }} in all\n", found, "x.md") == f"{len(experiments())} in all\n"
-    with pytest.raises(
-        ValueError, match=r"x\.md: 'exercises' is undefined"
-    ):
+    with pytest.raises(ValueError, match=r"x\.md: 'exercises' is undefined"):
         counted("{{ exercises }}", found, "x.md")
     for page in (ROOT / "book").glob("*.md"):
         assert "{{" not in counted(page.read_text(encoding="utf-8"), found, page.name)
