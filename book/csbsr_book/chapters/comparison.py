@@ -27,6 +27,7 @@ from csbsr_book.chapters.tables import (
     smoke_table,
 )
 from csbsr_book.chapters.uncertainty import luckiest_figure
+from csbsr_book.chapters.zooms import ZOOMED, zoom_picture
 from csbsr_book.paper.printed import NUMERALS, experiments_of
 from csbsr_book.site.display import render
 from csbsr_book.site.study import StudyChapter
@@ -35,13 +36,13 @@ from csbsr_book.site.study import StudyChapter
 class Comparison:
     """Results behind one table: those of this run, and the best real ones there are.
 
-    Curves and panels come from real results where every needed file is there, otherwise from the
-    smoke run, watermarked.
+    Curves come from real results where there are any, pictures where every needed one is there,
+    otherwise from the smoke run, watermarked.
     """
 
     def __init__(self, chapter: StudyChapter, number: str) -> None:
         self.chapter, self.number = chapter, number
-        extra = (*CURVES.get(number, ()), *PANELS.get(number, ()))
+        extra = (*CURVES.get(number, ()), *PANELS.get(number, ()), *ZOOMED.get(number, ()))
         run = chapter.measure(list(dict.fromkeys([*experiments_of(number), *extra])))
         self.run: Results = run.fresh
         self.real: FoundResults = chapter.measured() if chapter.smoke else run
@@ -111,11 +112,22 @@ class Comparison:
         self.chapter.captioned(label, curve_picture(self.number, metric, self._runs(smoke), smoke))
 
     def panels(self, rule: str, label: str) -> None:
-        """Show pictures of two images chosen by a rule of `curves.RULES`."""
-        smoke = self.chapter.smoke and not panel_files(PANELS[self.number], self.real.fresh)
+        """Show pictures of images chosen by a rule of `curves.RULES`."""
+        smoke = self._lacks_pictures(PANELS[self.number])
         protocol = self.chapter.request.protocol
         shown = panel_picture(self.number, rule, self._runs(smoke), protocol, smoke)
         self.chapter.captioned(label, shown)
+
+    def zooms(self, label: str) -> None:
+        """Show what one change does to the pictures, and windows of them enlarged (Fig. 14)."""
+        pair = ZOOMED[self.number]
+        smoke = self._lacks_pictures(pair)
+        protocol = self.chapter.request.protocol
+        self.chapter.captioned(label, zoom_picture(pair, self._runs(smoke), protocol, smoke))
+
+    def _lacks_pictures(self, names: Sequence[str]) -> bool:
+        """Whether the pictures of the smoke run are shown, because a real one is missing."""
+        return self.chapter.smoke and len(panel_files(names, self.real.fresh)) < len(names)
 
     def search(self, label: str) -> None:
         """Show IoU_max over the constants m of the three weights (Table V)."""

@@ -56,7 +56,8 @@ def _what_was_run(number: str, known: Results, rows: int) -> str:
     counts = sorted({len(runs) for runs in known.values()})
     seeds = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
     return (
-        f"{len(known)} of the {rows} rows of Table {number} were run, with {seeds} seeds each: "
+        f"{len(known)} of the {rows} rows of Table {number} were run, with {seeds} "
+        f"seed{'s' * (counts[-1] > 1)} each: "
         f"profile {card['profile']}, {data_words(card)}."
     )
 
