@@ -8,7 +8,7 @@ from result_files import put_result
 from csbsr.protocol import PRINTED, REPRODUCTION
 from csbsr.study.freshness import find_fresh
 from csbsr_book.chapters.diagrams import example_image
-from csbsr_book.chapters.findings import findings, headroom_picture
+from csbsr_book.chapters.headroom import headroom_picture
 from csbsr_book.chapters.halves import crops, frame_figure
 from csbsr_book.chapters.kernels import (
     ambiguity_figure,
@@ -25,7 +25,6 @@ from csbsr_book.chapters.uncertainty import (
     power,
     power_figure,
     seeds_needed,
-    spread_table,
 )
 from csbsr_book.site.table import values
 
@@ -92,29 +91,10 @@ def test_the_best_of_equals_is_lucky() -> None:
     assert "None of our experiments has two seeds" in luckiest_figure({}, 7).caption
 
 
-def test_nothing_is_said_where_nothing_was_run() -> None:
-    assert findings("II", {}) == [
-        "No row of Table II has been run in a profile that counts: nothing to say yet."
-    ]
-    assert values(spread_table({}))["rows"] == []
+def test_what_could_be_won_is_said_only_where_it_was_run(tmp_path) -> None:
     assert "Not enough of it has been run" in headroom_picture({}).caption
-
-
-def test_sentences_follow_the_results(tmp_path) -> None:
-    iou = {"csbsr-pspnet": 0.50, "kbpn+pspnet": 0.46, "srcnet": 0.36, "darkness": 0.35}
-    for name, level in iou.items():
-        for seed in range(8):
-            shake = 0.001 * ((seed * 7 + len(name)) % 5 - 2)
-            put_result(tmp_path, name, seed=seed, iou=level + shake, metrics={"PSNR": 28.0})
-    found = find_fresh(tmp_path, "quick").fresh
-    sentences = findings("II", found)
-    assert sentences[0].startswith("3 of the 11 rows of Table II were run, with 8 seeds each")
-    assert "CSBSR w/ PSPNet, 0.5" in sentences[1]
-    assert "by a difference that matters" in sentences[1]
-    (better,) = [s for s in sentences if s.startswith("Better than what it is compared with")]
-    assert "CSBSR w/ PSPNet against KBPN + PSPNet +0.0" in better
-    assert "paper +0.025" in better
-    assert "reaches 0.35" in sentences[-1]
-    assert "8 " not in values(spread_table(found))["caption"]
-    assert values(spread_table(found))["rows"][0][0] == "IoU_max"
-    assert "seeing the HR image" not in headroom_picture(found).caption
+    for name, level in {"kbpn+pspnet": 0.46, "kbpn-true+pspnet": 0.47}.items():
+        put_result(tmp_path, name, iou=level, metrics={"PSNR": 28.0 + 20 * (level - 0.46)})
+    shown = headroom_picture(find_fresh(tmp_path, "quick").fresh)
+    assert "knowing the kernel: +0.0100 IoU_max, +0.20 dB." in shown.caption
+    assert "seeing the HR image" not in shown.caption

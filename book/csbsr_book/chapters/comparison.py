@@ -17,7 +17,7 @@ from csbsr_book.chapters.curves import (
     search_names,
     search_picture,
 )
-from csbsr_book.chapters.findings import RUNGS, findings, headroom_picture
+from csbsr_book.chapters.headroom import RUNGS, headroom_picture
 from csbsr_book.chapters.kernels import printed_skill_table, skill_table
 from csbsr_book.chapters.tables import (
     Results,
@@ -29,7 +29,6 @@ from csbsr_book.chapters.tables import (
 from csbsr_book.chapters.uncertainty import luckiest_figure
 from csbsr_book.chapters.zooms import ZOOMED, zoom_picture
 from csbsr_book.paper.printed import NUMERALS, experiments_of
-from csbsr_book.site.display import render
 from csbsr_book.site.study import StudyChapter
 
 
@@ -74,11 +73,6 @@ class Comparison:
         self.chapter.table(
             table.folded() if smoke else table, label="control", results=of(shown, names)
         )
-
-    def findings(self) -> None:
-        """Say in sentences what our numbers say about the table."""
-        sentences = findings(self.number, self.real.fresh)
-        self.chapter.html(render("findings.html", sentences=sentences))
 
     def headroom(self, label: str) -> None:
         """Show what knowing more than a photograph tells would be worth."""

@@ -7,10 +7,9 @@ import numpy as np
 from matplotlib import pyplot as plt
 from scipy import stats
 
-from csbsr.study.contrasts import ALPHA, pooled_spread
+from csbsr.study.contrasts import ALPHA
 from csbsr.study.results import ResultFile
 from csbsr_book.site.exhibit import CaptionedFigure
-from csbsr_book.site.table import Column, Number, Table
 from csbsr_book.site.theme import BLUE, GREEN, MUTED, ORANGE, VERMILION
 
 Results = Mapping[str, Sequence[ResultFile]]
@@ -85,34 +84,6 @@ def false_alarms(seed_sd: float, image_sd: float, images: np.ndarray) -> np.ndar
     More images narrow the interval and leave the luck of the seed as it is.
     """
     return 2 * stats.norm.sf(NORMAL / np.sqrt(1 + images * (seed_sd / image_sd) ** 2))
-
-
-def spread_table(results: Results, metrics: Sequence[str] = ("IoU_max", "AIU", "PSNR")) -> Table:
-    """How much our runs vary with the seed: single runs, and differences of two with one seed."""
-    rows = []
-    for metric in metrics:
-        values = {
-            name: {r.seed: v for r in runs if (v := r.metrics.get(metric)) is not None}
-            for name, runs in results.items()
-        }
-        own = [stdev(v.values()) for v in values.values() if len(set(v.values())) > 1]
-        pooled = pooled_spread(values)
-        if own and pooled:
-            single = (sum(s**2 for s in own) / len(own)) ** 0.5
-            rows.append(
-                [metric, Number(single, "ours"), Number(single * 2**0.5, "ours")]
-                + [Number(pooled.sd, "ours"), len(own)]
-            )
-    columns = [
-        "Metric",
-        Column("One run", note="standard deviation over seeds", digits=4),
-        Column("Difference, unpaired", note="two runs of different seeds", digits=4),
-        Column("Difference, paired", note="two runs of one seed, pooled", digits=4),
-        Column("Experiments", note="with several seeds"),
-    ]
-    caption = "How much the runs of this book vary with the seed of their training"
-    empty = "No experiment of ours has been run with two seeds yet: their spread is not known."
-    return Table(caption, columns, rows, empty=empty)
 
 
 # -- power -----------------------------------------------------------------------------------------
