@@ -10,7 +10,7 @@ PROTOCOLS = "reproduction, released or printed"
 
 
 def _common(parser: argparse.ArgumentParser, seeds: bool = False) -> None:
-    parser.add_argument("--profile", default="smoke", help="smoke, quick or paper")
+    parser.add_argument("--profile", default="smoke", help="smoke, quick, paper, or FILE.toml")
     if seeds:
         parser.add_argument("--seeds", default="0", help="such as 3, 0-7 or 0,2,5-7")
     else:
@@ -27,7 +27,7 @@ MODEL = "a .safetensors file, the folder of a finished run, or an experiment's i
 
 def _which(parser: argparse.ArgumentParser) -> None:
     """Which model, where the id of an experiment leaves it open."""
-    parser.add_argument("--profile", help="profile in which the experiment was run")
+    parser.add_argument("--profile", help="its name, or FILE.toml, of an experiment")
     parser.add_argument("--seed", type=int, help="seed with which the experiment was run")
     parser.add_argument("--runs", type=Path, help="folder of runs (default: runs)")
 
