@@ -10,17 +10,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from csbsr.study.graph import (
-    FAILURE,
     Graph,
     Job,
     Standing,
-    failure_in,
     is_held,
     seconds_left,
     standing,
     survey,
     to_run,
 )
+from csbsr.study.job_process import failure_in, note_failure, start
 from csbsr.study.run import Request, Say
 from csbsr.training.guards import StopSignals
 from csbsr.training.progress import duration
@@ -74,12 +73,10 @@ def command_of(job: Job, request: Request) -> list[str]:
     return command + [option for option, value in flags.items() if value]
 
 
-def environment(workers: int) -> dict[str, str]:
-    """Today's environment with an equal share of the cores' threads for each process."""
+def threads_each(workers: int) -> int:
+    """An equal share of the cores' threads for each of so many processes."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    threads = str(max(1, (cores or 1) // workers))
-    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-    return os.environ | dict.fromkeys(names, threads)  # torch.set_num_threads starts from the first
+    return max(1, (cores or 1) // workers)
 
 
 @dataclass
@@ -128,17 +125,11 @@ class _Sweep:
         log = self.graph.log_of(job)
         log.parent.mkdir(parents=True, exist_ok=True)
         log.unlink(missing_ok=True)
+        command = command_of(job, self.graph.request)
         with log.open("ab") as output:
-            process = subprocess.Popen(
-                command_of(job, self.graph.request),
-                env=environment(self.workers),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                # Ctrl-C at a terminal reaches every process of a session: ours must hear of it
-                # once, from here, because a second signal interrupts at once.
-                start_new_session=True,
-            )
+            # Ctrl-C at a terminal reaches every process of a session: ours must hear of it once,
+            # from here, because a second signal interrupts at once.
+            process = start(command, output, threads_each(self.workers), own_session=True)
         return _Process(job, process, time.monotonic())
 
     def collect(self) -> None:
@@ -158,9 +149,7 @@ class _Sweep:
 
     def _failed(self, job: Job, code: int) -> None:
         log = self.graph.log_of(job)
-        how = f"exit code {code}" if code > 0 else f"killed by {signal.Signals(-code).name}"
-        with log.open("ab") as file:
-            file.write(f"\n{FAILURE}{how}\n".encode())
+        note_failure(log, code)
         failure = Failure(job, failure_in(log), log)
         self.failures.append(failure)
         self._over(job, f"FAILED: {failure.reason}", missing=True)
