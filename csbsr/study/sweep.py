@@ -74,9 +74,14 @@ def command_of(job: Job, request: Request) -> list[str]:
 
 
 def threads_each(workers: int) -> int:
-    """An equal share of the cores' threads for each of so many processes."""
+    """An equal share of the cores' threads for each process.
+
+    OMP_NUM_THREADS, where it is set, is the most that a process gets.
+    """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return max(1, (cores or 1) // workers)
+    share = max(1, (cores or 1) // workers)
+    allowed = os.environ.get("OMP_NUM_THREADS", "")
+    return min(share, int(allowed)) if allowed.isdecimal() and int(allowed) else share
 
 
 @dataclass
@@ -228,17 +233,21 @@ def failure_lines(outcome: Outcome) -> list[str]:
 
 
 def status_lines(graph: Graph, workers: int = 1) -> list[str]:
-    """How every experiment stands, seeds grouped by state, and how much is left."""
+    """How every job stands and what it still needs, seeds side by side, and how much is left."""
     found = survey(graph)
+    by_id = {job.id: job for job in graph.jobs}
     names = list(dict.fromkeys(job.name for job in graph.jobs))
     width = max(map(len, names), default=0) + 2
     lines = []
     for name in names:
         jobs = [job for job in graph.jobs if job.name == name]
-        groups: dict[str, list[int]] = {}
+        groups: dict[tuple[str, str], list[int]] = {}
         for job in jobs:
-            groups.setdefault(found[job.id].word, []).append(job.seed)
-        states = "  ".join(f"{word} {ranges(seeds)}" for word, seeds in groups.items())
+            word = found[job.id].word
+            needs = [by_id[need].name for need in job.needs if found[need].word != "done"]
+            needed = f" (needs {', '.join(needs)})" if needs and word != "done" else ""
+            groups.setdefault((word, needed), []).append(job.seed)
+        states = "  ".join(f"{word} {ranges(s)}{needed}" for (word, needed), s in groups.items())
         lines.append(f"{name:<{width}}{states}")
         lines += [
             f"{'':<{width}}seed {job.seed}: {found[job.id].reason}"
