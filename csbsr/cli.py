@@ -86,6 +86,19 @@ def _how(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-pretrained", action="store_true", help="do without ImageNet weights")
 
 
+def _cluster(parser: argparse.ArgumentParser) -> None:
+    """Where the jobs of a sweep are run, and what each of them asks of a cluster."""
+    parser.add_argument("--launcher", choices=("local", "slurm"), default="local")
+    cluster = parser.add_argument_group("of each job, with --launcher slurm")
+    cluster.add_argument("--partition")
+    cluster.add_argument("--account")
+    cluster.add_argument("--time", help="in one go: minutes, 24:00:00 or 2-12 (default: 24 h)")
+    cluster.add_argument("--gpus", type=int, help="on each node (default: 1; 0: CPU only)")
+    cluster.add_argument("--nodes", type=int, help="that train together (default: 1)")
+    cluster.add_argument("--cpus", type=int, help="for each process (default: 4)")
+    cluster.add_argument("--memory", type=int, help="GB on each node (default: the cluster's)")
+
+
 def build_parser() -> argparse.ArgumentParser:
     """All subcommands with their options."""
     parser = _Parser(prog="csbsr", description=__doc__.split(":")[0])
@@ -105,10 +118,11 @@ def build_parser() -> argparse.ArgumentParser:
         many.add_argument("names", nargs="+", help="ids, 'table II', 'primary' or 'all'")
         _common(many, seeds=True)
         _how(many)
-        many.add_argument("--jobs", type=int, default=1, help="processes side by side")
+        many.add_argument("--jobs", type=int, help="processes side by side (default: 1)")
         many.add_argument("--order", choices=("breadth", "depth"), default="breadth")
         if name == "sweep":
-            many.add_argument("--nice", type=int, default=0, help="how much others go first, 0..19")
+            many.add_argument("--nice", type=int, help="how much others go first, 0..19")
+            _cluster(many)
 
     book = commands.add_parser("book", help="run every chapter and render the book")
     _common(book)
