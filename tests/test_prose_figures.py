@@ -8,8 +8,8 @@ from result_files import put_result
 from csbsr.protocol import PRINTED, REPRODUCTION
 from csbsr.study.freshness import find_fresh
 from csbsr_book.chapters.diagrams import example_image
-from csbsr_book.chapters.headroom import headroom_picture
 from csbsr_book.chapters.halves import crops, frame_figure
+from csbsr_book.chapters.headroom import headroom_picture
 from csbsr_book.chapters.kernels import (
     ambiguity_figure,
     constant_levels,
