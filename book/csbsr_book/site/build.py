@@ -20,6 +20,7 @@ from csbsr.study.robustness import run_robustness
 from csbsr.study.run import Request, run_experiments
 from csbsr_book.paper.printed import experiments_of, load_tables
 from csbsr_book.site import execute as execution
+from csbsr_book.site.counts import counted, counts
 from csbsr_book.site.execute import execute
 from csbsr_book.site.exhibit import FOLDER_VARIABLE
 from csbsr_book.site.reads import Library, hash_files, listing
@@ -149,6 +150,10 @@ def gather_pages(request: BookRequest) -> str:
     code = shutil.ignore_patterns("csbsr_book", "__pycache__")
     shutil.copytree(request.root / "book", staging / "book", ignore=code)
     results = request.results or request.root / "results"
+    found = counts(results)
+    for page in sorted((staging / "book").glob("*.md")):
+        text = counted(page.read_text(encoding="utf-8"), found, page.name)
+        page.write_text(text, encoding="utf-8")
     for name, folder in (("results", results), ("exhibits", request.exhibits)):
         for path in folder.rglob("*.json"):
             target = staging / "book" / "_static" / name / path.relative_to(folder)

@@ -49,6 +49,7 @@ class Chapter:
         protocol: str = REPRODUCTION.name,
     ) -> None:
         self.name = name
+        self.profile_given = profile
         self.profile: Profile = load_profile(profile)
         self.protocol: Protocol = self.profile.protocol(protocol)
         self.data = str(data or os.environ.get("CSBSR_DATA") or "synthetic")

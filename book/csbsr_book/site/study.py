@@ -25,7 +25,7 @@ class StudyChapter(Chapter):
     def request(self) -> Request:
         """What is run for this chapter, and where its results lie."""
         place = (self.data, self.seed, self.results_folder)
-        return Request(self.profile.name, *place, self.protocol.name)
+        return Request(self.profile_given, *place, self.protocol.name)
 
     def measure(self, names: Sequence[str]) -> FoundResults:
         """Results of this profile and data; those of `names` that are missing are run first."""
