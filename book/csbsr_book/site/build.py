@@ -149,8 +149,11 @@ def gather_pages(request: BookRequest) -> str:
     code = shutil.ignore_patterns("csbsr_book", "__pycache__")
     shutil.copytree(request.root / "book", staging / "book", ignore=code)
     results = request.results or request.root / "results"
-    for name, folder in (("results", results), ("exhibits", request.exhibits)):
-        for path in folder.rglob("*.json"):
+    for name, folder, kind in (
+        ("results", results, "*.json"),
+        ("exhibits", request.exhibits, "*.*"),
+    ):
+        for path in folder.rglob(kind):
             target = staging / "book" / "_static" / name / path.relative_to(folder)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(path, target)
