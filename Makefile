@@ -36,7 +36,7 @@ book: setup  ## run every chapter at PROFILE and render _build/html/index.html
 
 test: setup lint  ## lint, the committed results, and the fast tests
 	@$(BIN)/csbsr results check --committed
-	@$(BIN)/python -m pytest
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 test-slow: setup  ## the tests marked slow
 	@$(BIN)/python -m pytest -m slow

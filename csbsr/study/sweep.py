@@ -75,11 +75,16 @@ def command_of(job: Job, request: Request) -> list[str]:
 
 
 def environment(workers: int) -> dict[str, str]:
-    """Today's environment with an equal share of the cores' threads for each process."""
+    """Today's environment with an equal share of the cores' threads for each process.
+
+    OMP_NUM_THREADS, where it is set, is the most that a process gets.
+    """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    threads = str(max(1, (cores or 1) // workers))
+    share = max(1, (cores or 1) // workers)
+    allowed = os.environ.get("OMP_NUM_THREADS", "")
+    threads = min(share, int(allowed)) if allowed.isdecimal() and int(allowed) else share
     names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-    return os.environ | dict.fromkeys(names, threads)  # torch.set_num_threads starts from the first
+    return os.environ | dict.fromkeys(names, str(threads))  # torch starts from the first
 
 
 @dataclass

@@ -16,6 +16,7 @@ from csbsr_book.chapters.curves import (
     search_names,
     search_picture,
 )
+from csbsr_book.chapters.findings import findings_of
 from csbsr_book.chapters.tables import (
     Results,
     pair_table,
@@ -40,6 +41,10 @@ class Comparison:
         run = chapter.measure(list(dict.fromkeys([*experiments_of(number), *extra])))
         self.run: Results = run.fresh
         self.real: FoundResults = chapter.measured() if chapter.smoke else run
+
+    def findings(self) -> None:
+        """Show the box that says what was found for this table."""
+        self.chapter.html(findings_of(self.number, self.real).html())
 
     def table(self) -> None:
         """Show the table with three voices per cell, and the smoke values folded away."""
