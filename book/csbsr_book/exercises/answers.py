@@ -84,11 +84,17 @@ def array(
 
 
 def function(name: str, given: object) -> Callable[..., object]:
-    """The student's function; NotYet if there is none to call."""
+    """The student's function, whose results are looked at; NotYet if there is none to call."""
     answered(name, given)
     if not callable(given):
         raise NotYet(f"{name} must be a function, not {type(given).__name__}")
-    return given
+
+    def asked(*arguments: object) -> object:
+        found = given(*arguments)
+        answered(f"what {name} returns", found)
+        return found
+
+    return asked
 
 
 def holds(condition: bool, message: str) -> None:

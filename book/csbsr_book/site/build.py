@@ -154,8 +154,11 @@ def gather_pages(request: BookRequest) -> str:
     for page in sorted((staging / "book").glob("*.md")):
         text = counted(page.read_text(encoding="utf-8"), found, page.name)
         page.write_text(text, encoding="utf-8")
-    for name, folder in (("results", results), ("exhibits", request.exhibits)):
-        for path in folder.rglob("*.json"):
+    for name, folder, kind in (
+        ("results", results, "*.json"),
+        ("exhibits", request.exhibits, "*.*"),
+    ):
+        for path in folder.rglob(kind):
             target = staging / "book" / "_static" / name / path.relative_to(folder)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(path, target)

@@ -7,7 +7,8 @@ from pathlib import Path
 import nbformat
 import papermill
 
-HIDDEN_TAGS = ("injected-parameters", "parameters")
+SHOWN = "show-input"
+"""Tag of a code cell that is part of what the page teaches; every other cell is plumbing."""
 
 
 def gate(path: Path) -> None:
@@ -29,12 +30,18 @@ def gate(path: Path) -> None:
 
 
 def polish(path: Path) -> None:
-    """Drop parameter cells (the run card names them) and machine paths from a page."""
+    """Leave on a page what a reader reads: no plumbing, no machine paths.
+
+    Papermill's cell of parameters goes, because in JupyterLab it would override the first cell.
+    """
     notebook = nbformat.read(path, as_version=4)
+    injected = [c for c in notebook.cells if "injected-parameters" in c.metadata.get("tags", ())]
+    notebook.cells = [cell for cell in notebook.cells if cell not in injected]
     for cell in notebook.cells:
-        tags = cell.metadata.setdefault("tags", [])
-        if any(tag in tags for tag in HIDDEN_TAGS) and "remove-input" not in tags:
+        tags = [t for t in cell.metadata.get("tags", ()) if t != "hide-input"]
+        if cell.cell_type == "code" and SHOWN not in tags and "remove-input" not in tags:
             tags.append("remove-input")
+        cell.metadata["tags"] = tags
     record = notebook.metadata.get("papermill", {})
     for key in ("input_path", "output_path", "environment_variables", "parameters"):
         record.pop(key, None)
