@@ -21,14 +21,13 @@ from csbsr.study.profiles import Profile, load_profile
 from csbsr.study.provenance import repository_root, run_card
 from csbsr_book.site import table as tables
 from csbsr_book.site.display import Origin, render, run_card_html
+from csbsr_book.site.doors import BRANCH, repository_url
 from csbsr_book.site.exhibit import CaptionedFigure, Exhibit, figure_values, is_building, slug
 from csbsr_book.site.table import Table
 from csbsr_book.site.theme import STYLE
 
 if TYPE_CHECKING:
     from csbsr.study.results import ResultFile
-
-SOURCE_URL = "https://github.com/csbsr/csbsr/blob/main"
 
 
 class Chapter:
@@ -164,7 +163,8 @@ class Chapter:
         last = first + len(lines) - 1
         code = highlight("".join(lines), PythonLexer(), HtmlFormatter(nowrap=True))
         where = f"{relative}, lines {first}-{last}"
-        link = f"{SOURCE_URL}/{relative}#L{first}-L{last}"
+        repository = repository_url(repository_root())
+        link = repository and f"{repository}/blob/{BRANCH}/{relative}#L{first}-L{last}"
         self.html(render("source.html", code=Markup(code), where=where, link=link))
 
     def run_card(self) -> None:

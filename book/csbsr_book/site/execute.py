@@ -7,7 +7,7 @@ from pathlib import Path
 import nbformat
 import papermill
 
-HIDDEN_TAGS = ("injected-parameters", "parameters")
+from csbsr_book.site.doors import PARAMETERS, one_set_of_parameters
 
 
 def gate(path: Path) -> None:
@@ -29,11 +29,12 @@ def gate(path: Path) -> None:
 
 
 def polish(path: Path) -> None:
-    """Drop parameter cells (the run card names them) and machine paths from a page."""
+    """Leave one cell of parameters, hidden (the run card names them), and no machine paths."""
     notebook = nbformat.read(path, as_version=4)
+    one_set_of_parameters(notebook)
     for cell in notebook.cells:
         tags = cell.metadata.setdefault("tags", [])
-        if any(tag in tags for tag in HIDDEN_TAGS) and "remove-input" not in tags:
+        if PARAMETERS in tags and "remove-input" not in tags:
             tags.append("remove-input")
     record = notebook.metadata.get("papermill", {})
     for key in ("input_path", "output_path", "environment_variables", "parameters"):
