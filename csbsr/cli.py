@@ -129,6 +129,11 @@ def build_parser() -> argparse.ArgumentParser:
     book.add_argument("--jobs", type=int, default=2, help="notebooks executed side by side")
     book.add_argument("--release", action="store_true", help="refuse stale results")
 
+    form = commands.add_parser("form", help="write the book for students, as slides or as PDF")
+    form.add_argument("form", choices=("student", "instructor", "slides", "pdf"))
+    form.add_argument("names", nargs="*", help="chapters such as lab-1-degradation (default: all)")
+    form.add_argument("--output", type=Path, help="folder, or the PDF file (default: in _build)")
+
     table = commands.add_parser("table", help="print a table of the paper beside ours")
     table.add_argument("number", help="II, III, IV, V or VI")
     _common(table)
@@ -207,6 +212,7 @@ def _dispatch(arguments: argparse.Namespace) -> int:
         "sweep": commands.sweep,
         "status": commands.status,
         "book": commands.book,
+        "form": commands.form,
         "table": commands.table,
         "figure": commands.figure,
         "claims": commands.claims,

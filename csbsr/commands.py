@@ -168,6 +168,15 @@ def book(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def form(arguments: argparse.Namespace) -> int:
+    """`csbsr form student`: notebooks with gaps or solutions, slides, or the PDF of the book."""
+    from csbsr_book.site.forms import write_form
+
+    for path in write_form(arguments.form, repository_root(), arguments.names, arguments.output):
+        print(path)
+    return 0
+
+
 def table(arguments: argparse.Namespace) -> int:
     """`csbsr table II`: the paper's numbers beside ours, as text."""
     from csbsr_book.chapters.tables import paper_table
