@@ -7,7 +7,7 @@ DATA ?= synthetic
 SEED ?= 0
 TORCH ?= gpu
 
-.PHONY: help setup book test test-slow lint clean distclean
+.PHONY: help setup book test test-slow gpu-check lint clean distclean
 .DEFAULT_GOAL := help
 
 help:  ## show this list
@@ -40,6 +40,9 @@ test: setup lint  ## lint, the committed results, and the fast tests
 
 test-slow: setup  ## the tests marked slow
 	@$(BIN)/python -m pytest -m slow
+
+gpu-check: setup  ## everything that needs a GPU, unattended, into benchmarks/results/check_cuda.json
+	@$(BIN)/python benchmarks/gpu_check.py
 
 lint: setup  ## ruff, check and format
 	@$(BIN)/ruff check .
