@@ -7,7 +7,7 @@ DATA ?= synthetic
 SEED ?= 0
 TORCH ?= gpu
 
-.PHONY: help setup book test test-slow gpu-check lint clean distclean
+.PHONY: help setup book test test-slow test-browser gpu-check lint clean distclean
 .DEFAULT_GOAL := help
 
 help:  ## show this list
@@ -36,10 +36,13 @@ book: setup  ## run every chapter at PROFILE and render _build/html/index.html
 
 test: setup lint  ## lint, the committed results, and the fast tests
 	@$(BIN)/csbsr results check --committed
-	@$(BIN)/python -m pytest
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 test-slow: setup  ## the tests marked slow
 	@$(BIN)/python -m pytest -m slow
+
+test-browser: setup  ## open every page of the rendered book in Chromium (after make book)
+	@$(BIN)/python -m pytest -m browser tests/browser
 
 gpu-check: setup  ## everything that needs a GPU, unattended, into benchmarks/results/check_cuda.json
 	@$(BIN)/python benchmarks/gpu_check.py
