@@ -115,6 +115,9 @@ def build_parser() -> argparse.ArgumentParser:
     check = checks.add_parser("check", help="refuse what is stale, damaged, misplaced or no result")
     check.add_argument("--results", type=Path, help="folder of result files (default: results)")
     check.add_argument("--committed", action="store_true", help="only the files that git tracks")
+    keep = checks.add_parser("keep-log", help="keep the training log of a run beside its result")
+    keep.add_argument("experiment")
+    _common(keep)
 
     weights = commands.add_parser("weights", help="convert published checkpoints")
     kinds = weights.add_subparsers(dest="action", required=True, metavar="ACTION")

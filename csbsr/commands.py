@@ -179,8 +179,14 @@ def claims(arguments: argparse.Namespace) -> int:
 
 
 def results(arguments: argparse.Namespace) -> int:
-    """`csbsr results check`: a line per file that may not be relied on, and exit code 1."""
+    """`csbsr results check`: a line per file that may not be relied on, and exit code 1.
+
+    `csbsr results keep-log`: the log of a run as a table beside its result.
+    """
     from csbsr.study.audit import committed_files, refused, result_files
+
+    if arguments.action == "keep-log":
+        return _keep_log(arguments)
 
     folder = _results(arguments)
     paths = (committed_files if arguments.committed else result_files)(folder)
@@ -189,6 +195,21 @@ def results(arguments: argparse.Namespace) -> int:
         print(line)
     _note(f"{len(paths)} results checked in {folder}, {len(lines)} refused")
     return 1 if lines else 0
+
+
+def _keep_log(arguments: argparse.Namespace) -> int:
+    from csbsr.study.experiments import experiment
+    from csbsr.study.kept_logs import keep_log
+    from csbsr.study.results import result_path
+    from csbsr.study.sources import data_name
+
+    request, row = _request(arguments), experiment(arguments.experiment)
+    profile, data = load_profile(request.profile), data_name(request.data)
+    protocol = profile.protocol(request.protocol).name
+    folder = request.results.parent / "runs" / profile.name / data / f"seed{request.seed}"
+    result = result_path(request.results, profile.name, data, protocol, row.id, request.seed)
+    print(keep_log(row, folder, result))
+    return 0
 
 
 def import_weights(arguments: argparse.Namespace) -> int:
