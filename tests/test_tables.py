@@ -21,7 +21,7 @@ from csbsr_book.chapters.tables import (
 from csbsr_book.paper.printed import load_table
 from csbsr_book.site.build import build_book, refused_results
 from csbsr_book.site.display import run_card_html
-from csbsr_book.site.exhibit import CaptionedFigure
+from csbsr_book.site.exhibit import CaptionedFigure, Exhibit
 from csbsr_book.site.table import Column, Table, TableCell, Words, html, text, values
 from csbsr_book.site.theme import METHODS, mark_of
 
@@ -173,7 +173,8 @@ def test_figures_need_words_and_pages_are_escaped() -> None:
     figure = threshold_figure({}, {}, "IoU")
     with pytest.raises(ValueError, match="figure 'c' has no alternative text"):
         CaptionedFigure(figure, "c", alt=" ")
-    shown = CaptionedFigure(figure, "a < b", '"q"', smoke=True).html("x")
+    exhibit = Exhibit("01-x", "x", "figure", {}, {})
+    shown = CaptionedFigure(figure, "a < b", '"q"', smoke=True).html(exhibit)
     assert "a &lt; b" in shown
     assert "not a result" in shown
     assert "&lt;x&gt;" in run_card_html({"profile": "smoke", "seed": 1, "data": "<x>"})

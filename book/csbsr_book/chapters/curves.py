@@ -11,7 +11,7 @@ from scipy.ndimage import distance_transform_edt
 
 from csbsr.study.experiments import M_SEARCH, experiment
 from csbsr.study.panels import Panel, load_panels
-from csbsr.study.profiles import load_profile
+from csbsr.study.profiles import profile_of_card
 from csbsr.study.results import ResultFile
 from csbsr_book.chapters.tables import Results, measured
 from csbsr_book.site.exhibit import CaptionedFigure
@@ -245,7 +245,7 @@ def panels_of(files: Mapping[str, ResultFile], protocol: str) -> dict[str, list[
     """The pictures kept beside results of one profile; `protocol` degraded their images."""
     found = {}
     for name, result in files.items():
-        profile = load_profile(result.content["profile"])
+        profile = profile_of_card(result.content["profile"], result.card)
         strip = result.path.with_suffix(".jpg")
         found[name] = load_panels(strip, profile, profile.protocol(protocol))
     return found

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from csbsr.metrics import bootstrap_mean
 from csbsr.study.experiments import experiment
-from csbsr.study.profiles import load_profile
+from csbsr.study.profiles import profile_of_card
 from csbsr.study.results import ResultFile
 from csbsr.study.robustness import (
     LEADING,
@@ -66,7 +66,7 @@ class Robustness:
         self.results: Sequence[ResultFile] = fresh or [self.run]
         """The files whose numbers are shown."""
         self.contents = [result.content for result in self.results]
-        self.profile = load_profile(self.contents[0]["profile"])
+        self.profile = profile_of_card(self.contents[0]["profile"], self.results[0].card)
         self.walls = measured_walls(self.profile)
         self.chosen = chosen_walls(self.contents[0])
         self.mark = WATERMARK if self.smoke else ""
