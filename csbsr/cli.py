@@ -167,6 +167,9 @@ def build_parser() -> argparse.ArgumentParser:
     merge.add_argument("archive", type=Path)
     for action in (pack, merge):
         action.add_argument("--results", type=Path, help="folder of result files")
+    keep = checks.add_parser("keep-log", help="keep the training log of a run beside its result")
+    keep.add_argument("experiment")
+    _common(keep)
 
     weights = commands.add_parser("weights", help="convert published checkpoints")
     kinds = weights.add_subparsers(dest="action", required=True, metavar="ACTION")

@@ -247,8 +247,13 @@ def claims(arguments: argparse.Namespace) -> int:
 
 
 def results(arguments: argparse.Namespace) -> int:
-    """`csbsr results`: check them, pack them for another machine, merge what came from one."""
-    actions = {"check": _check_results, "pack": _pack_results, "merge": _merge_results}
+    """`csbsr results`: check, pack or merge result files, keep the log of a run beside its result."""
+    actions = {
+        "check": _check_results,
+        "pack": _pack_results,
+        "merge": _merge_results,
+        "keep-log": _keep_log,
+    }
     return actions[arguments.action](arguments)
 
 
@@ -286,6 +291,21 @@ def _merge_results(arguments: argparse.Namespace) -> int:
         for place, why in places:
             print(f"{word:<10}{place}: {why}")
     _note(f"{len(report.taken)} taken, {len(report.kept)} kept, {len(report.left)} left out")
+    return 0
+
+
+def _keep_log(arguments: argparse.Namespace) -> int:
+    from csbsr.study.experiments import experiment
+    from csbsr.study.kept_logs import keep_log
+    from csbsr.study.results import result_path
+    from csbsr.study.sources import data_name
+
+    request, row = _request(arguments), experiment(arguments.experiment)
+    profile, data = load_profile(request.profile), data_name(request.data)
+    protocol = profile.protocol(request.protocol).name
+    folder = request.results.parent / "runs" / profile.name / data / f"seed{request.seed}"
+    result = result_path(request.results, profile.name, data, protocol, row.id, request.seed)
+    print(keep_log(row, folder, result))
     return 0
 
 

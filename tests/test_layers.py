@@ -32,7 +32,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("csbsr.study.cost",),
     ("csbsr.study.results", "csbsr.study.contrasts"),
     ("csbsr.study.registered",),
-    ("csbsr.study.freshness", "csbsr.study.trained"),
+    ("csbsr.study.freshness", "csbsr.study.kept_logs", "csbsr.study.trained"),
     ("csbsr.study.pairs",),
     ("csbsr.study.run",),
     ("csbsr.study.graph",),
