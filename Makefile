@@ -7,7 +7,7 @@ DATA ?= synthetic
 SEED ?= 0
 TORCH ?= gpu
 
-.PHONY: help setup book test test-slow lint clean distclean
+.PHONY: help setup book test test-slow test-slurm lint clean distclean
 .DEFAULT_GOAL := help
 
 help:  ## show this list
@@ -37,6 +37,9 @@ book: setup  ## run every chapter at PROFILE and render _build/html/index.html
 test: setup lint  ## lint, the committed results, and the fast tests
 	@$(BIN)/csbsr results check --committed
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+
+test-slurm: setup  ## a sweep on a SLURM that is started here (root; slurm-wlm and munge)
+	@$(BIN)/python -m pytest -m slurm tests/test_slurm.py
 
 test-slow: setup  ## the tests marked slow
 	@$(BIN)/python -m pytest -m slow
