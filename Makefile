@@ -7,7 +7,7 @@ DATA ?= synthetic
 SEED ?= 0
 TORCH ?= gpu
 
-.PHONY: help setup book test test-slow test-slurm lint clean distclean
+.PHONY: help setup book test test-slow test-slurm test-browser lint clean distclean
 .DEFAULT_GOAL := help
 
 help:  ## show this list
@@ -43,6 +43,9 @@ test-slurm: setup  ## a sweep on a SLURM that is started here (root; slurm-wlm a
 
 test-slow: setup  ## the tests marked slow
 	@$(BIN)/python -m pytest -m slow
+
+test-browser: setup  ## open every page of the rendered book in Chromium (after make book)
+	@$(BIN)/python -m pytest -m browser tests/browser
 
 lint: setup  ## ruff, check and format
 	@$(BIN)/ruff check .

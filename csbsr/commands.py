@@ -20,7 +20,7 @@ from csbsr.study.graph import (
     parse_seeds,
     primary_experiments,
 )
-from csbsr.study.profiles import NAMES, load_profile
+from csbsr.study.profiles import NAMES, SUFFIX, load_profile
 from csbsr.study.provenance import repository_root
 from csbsr.study.run import (
     Request,
@@ -43,13 +43,18 @@ def _results(arguments: argparse.Namespace) -> Path:
 
 def _request(arguments: argparse.Namespace) -> Request:
     return Request(
-        profile=arguments.profile,
+        profile=_profile_path(arguments.profile),
         data=arguments.data or default_data(),
         seed=getattr(arguments, "seed", 0),
         results=_results(arguments),
         protocol=arguments.protocol,
         mask_values=arguments.mask_values,
     )
+
+
+def _profile_path(name: str) -> str:
+    """A profile of one's own by its whole path: notebooks and other processes stand elsewhere."""
+    return str(Path(name).resolve()) if name.endswith(SUFFIX) else name
 
 
 def _overview() -> int:
@@ -171,11 +176,12 @@ def table(arguments: argparse.Namespace) -> int:
 
     request, number = _request(arguments), arguments.number.upper()
     run_experiments(experiments_of(number), request)
-    protocol = load_profile(request.profile).protocol(request.protocol).name
+    profile = load_profile(request.profile)
+    protocol = profile.protocol(request.protocol).name
     data = data_name(request.data)
-    ours = find_fresh(request.results, request.profile, data, protocol)
+    ours = find_fresh(request.results, profile.name, data, protocol)
     authors = find_fresh(request.results, "authors", data).fresh
-    if request.profile == "smoke":
+    if not profile.is_result:
         print("SMOKE RUN: the numbers below prove that the code runs; they are not results")
     print(text(paper_table(number, ours, authors)))
     return 0
@@ -226,7 +232,8 @@ def import_weights(arguments: argparse.Namespace) -> int:
 
 def _model(arguments: argparse.Namespace) -> LoadedModel:
     runs = arguments.runs or repository_root() / "runs"
-    return load_model(find_model(arguments.weights, runs, arguments.profile, arguments.seed))
+    profile = arguments.profile and load_profile(arguments.profile).name
+    return load_model(find_model(arguments.weights, runs, profile, arguments.seed))
 
 
 def evaluate_weights(arguments: argparse.Namespace) -> int:

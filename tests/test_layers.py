@@ -43,7 +43,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("csbsr.study.audit", "csbsr.study.slurm"),
     ("csbsr_book.paper",),
     ("csbsr_book.site",),
-    ("csbsr_book.chapters", "csbsr_book.explorables"),
+    ("csbsr_book.chapters", "csbsr_book.explorables", "csbsr_book.exercises"),
     ("csbsr.commands", "csbsr.data_commands"),
     ("csbsr.cli",),
 )

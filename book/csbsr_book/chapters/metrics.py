@@ -11,13 +11,11 @@ from scipy import ndimage
 from torch import Tensor
 from torch.nn import functional as F
 
-from csbsr.degradation import random_kernels
 from csbsr.metrics import (
     THRESHOLDS,
     bootstrap_summary,
     centreline_curve,
     evaluate_batch,
-    kernel_psnr,
     psnr,
     skeleton,
     ssim,
@@ -27,7 +25,6 @@ from csbsr.metrics import (
 )
 from csbsr.metrics.plain import surface_lengths
 from csbsr.metrics.surface import squared_distances
-from csbsr.protocol import PRINTED, RELEASED
 from csbsr_book.chapters.example_crack import Example, flawed_prediction
 from csbsr_book.site.table import Column, Content, Number, Table
 from csbsr_book.site.theme import bare
@@ -224,22 +221,6 @@ def interval_table(prob: NDArray, target: NDArray, seed: int = 0, tiles: int = 4
     ]
     columns = ["number", Column("estimate", note="95 % interval over tiles", digits=3)]
     return Table(f"Bootstrap intervals over {tiles**2} tiles", columns, rows)
-
-
-def kernel_psnr_table(count: int = 500, seed: int = 0) -> Table:
-    """Kernel PSNR of estimates that know nothing, on random kernels of both protocols."""
-    rows = []
-    for protocol, label in ((PRINTED, "variance in [0.2, 4]"), (RELEASED, "std in [0.2, 4]")):
-        kernels = random_kernels(count, np.random.default_rng(seed), protocol)
-        guesses = (
-            torch.zeros_like(kernels),
-            torch.full_like(kernels, 1 / kernels[0].numel()),
-            kernels.mean(0, keepdim=True).expand_as(kernels),
-        )
-        cells = [kernel_psnr(guess, kernels).mean().item() for guess in guesses]
-        rows.append([f"{protocol.name} ({label})", *cells])
-    guessed = [Column(name, unit="dB", digits=1) for name in ("all zero", "uniform", "mean kernel")]
-    return Table(f"Mean kernel PSNR over {count} random kernels", ["kernels", *guessed], rows)
 
 
 def fidelity_table(image: Tensor) -> Table:
