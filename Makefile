@@ -44,6 +44,9 @@ test: setup lint  ## lint, the committed results, and the fast tests
 	@$(BIN)/csbsr results check --committed
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
+test-slurm: setup  ## a sweep on a SLURM that is started here (root; slurm-wlm and munge)
+	@$(BIN)/python -m pytest -m slurm tests/test_slurm.py
+
 test-slow: setup  ## the tests marked slow
 	@$(BIN)/python -m pytest -m slow
 

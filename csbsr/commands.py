@@ -247,7 +247,7 @@ def claims(arguments: argparse.Namespace) -> int:
 
 
 def results(arguments: argparse.Namespace) -> int:
-    """`csbsr results`: check, pack or merge result files, keep the log of a run beside its result."""
+    """`csbsr results`: check, pack or merge result files, or keep the log of a run beside one."""
     actions = {
         "check": _check_results,
         "pack": _pack_results,
