@@ -169,6 +169,7 @@ def build_parser() -> argparse.ArgumentParser:
         action.add_argument("--results", type=Path, help="folder of result files")
     keep = checks.add_parser("keep-log", help="keep the training log of a run beside its result")
     keep.add_argument("experiment")
+    keep.add_argument("--runs", type=Path, help="folder of runs (default: runs)")
     _common(keep)
 
     weights = commands.add_parser("weights", help="convert published checkpoints")

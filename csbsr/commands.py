@@ -303,7 +303,8 @@ def _keep_log(arguments: argparse.Namespace) -> int:
     request, row = _request(arguments), experiment(arguments.experiment)
     profile, data = load_profile(request.profile), data_name(request.data)
     protocol = profile.protocol(request.protocol).name
-    folder = request.results.parent / "runs" / profile.name / data / f"seed{request.seed}"
+    runs = arguments.runs or request.results.parent / "runs"
+    folder = runs / profile.name / data / f"seed{request.seed}"
     result = result_path(request.results, profile.name, data, protocol, row.id, request.seed)
     print(keep_log(row, folder, result))
     return 0
