@@ -28,16 +28,17 @@ from csbsr.study.graph import (
     survey,
     to_run,
 )
+from csbsr.study.job_process import thread_variables
 from csbsr.study.run import Context, Request, prepare
 from csbsr.study.steps import shared_steps
 from csbsr.study.sweep import (
     chosen,
     command_of,
-    environment,
     failure_lines,
     ranges,
     run_sweep,
     status_lines,
+    threads_each,
 )
 
 NAMES = ("dbpn+pspnet", "darkness", "csbsr-pspnet-blurskip")
@@ -345,11 +346,12 @@ def test_the_command_of_a_job_says_all_that_was_asked(context: Context) -> None:
 def test_processes_share_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: range(8))
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    assert environment(2)["OMP_NUM_THREADS"] == "4"
-    assert environment(16)["OMP_NUM_THREADS"] == "1"
+    assert threads_each(2) == 4
+    assert threads_each(16) == 1
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
-    assert environment(2)["OMP_NUM_THREADS"] == "3", "no more than was allowed"
-    assert environment(4)["OMP_NUM_THREADS"] == "2"
+    assert threads_each(2) == 3, "no more than was allowed"
+    assert threads_each(4) == 2
+    assert thread_variables(2)["OMP_NUM_THREADS"] == "2"
 
 
 def test_ranges() -> None:

@@ -21,6 +21,7 @@ from csbsr.study.profiles import Profile, load_profile
 from csbsr.study.provenance import repository_root, run_card
 from csbsr_book.site import table as tables
 from csbsr_book.site.display import Origin, render, run_card_html
+from csbsr_book.site.doors import BRANCH, repository_url
 from csbsr_book.site.exhibit import CaptionedFigure, Exhibit, figure_values, is_building, slug
 from csbsr_book.site.table import Table
 from csbsr_book.site.theme import STYLE
@@ -28,7 +29,6 @@ from csbsr_book.site.theme import STYLE
 if TYPE_CHECKING:
     from csbsr.study.results import ResultFile
 
-SOURCE_URL = "https://github.com/csbsr/csbsr/blob/main"
 LONG = 45
 """Lines of code that a page shows open; more are folded."""
 
@@ -51,6 +51,7 @@ class Chapter:
         protocol: str = REPRODUCTION.name,
     ) -> None:
         self.name = name
+        self.profile_given = profile
         self.profile: Profile = load_profile(profile)
         self.protocol: Protocol = self.profile.protocol(protocol)
         self.data = str(data or os.environ.get("CSBSR_DATA") or "synthetic")
@@ -167,6 +168,7 @@ class Chapter:
         path = Path(inspect.getsourcefile(function)).relative_to(repository_root()).as_posix()
         last = first + len(lines) - 1
         code = highlight("".join(lines), PythonLexer(), HtmlFormatter(nowrap=True))
+        repository = repository_url(repository_root())
         name = f"{function.__module__}.{function.__qualname__}"
         public = name.startswith("csbsr.") and "._" not in name and is_building()
         text = render(
@@ -175,7 +177,7 @@ class Chapter:
             name=name,
             reference=f"a10-api.html#{name}" if public else "",
             where=f"{path}, lines {first}-{last}",
-            link=f"{SOURCE_URL}/{path}#L{first}-L{last}",
+            link=repository and f"{repository}/blob/{BRANCH}/{path}#L{first}-L{last}",
             lines=len(lines),
             folded=len(lines) > LONG,
         )

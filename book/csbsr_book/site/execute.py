@@ -7,6 +7,8 @@ from pathlib import Path
 import nbformat
 import papermill
 
+from csbsr_book.site.doors import one_set_of_parameters
+
 SHOWN = "show-input"
 """Tag of a code cell that is part of what the page teaches; every other cell is plumbing."""
 
@@ -30,13 +32,9 @@ def gate(path: Path) -> None:
 
 
 def polish(path: Path) -> None:
-    """Leave on a page what a reader reads: no plumbing, no machine paths.
-
-    Papermill's cell of parameters goes, because in JupyterLab it would override the first cell.
-    """
+    """Leave on a page what a reader reads: one set of parameters, no plumbing, no machine paths."""
     notebook = nbformat.read(path, as_version=4)
-    injected = [c for c in notebook.cells if "injected-parameters" in c.metadata.get("tags", ())]
-    notebook.cells = [cell for cell in notebook.cells if cell not in injected]
+    one_set_of_parameters(notebook)
     for cell in notebook.cells:
         tags = [t for t in cell.metadata.get("tags", ()) if t != "hide-input"]
         if cell.cell_type == "code" and SHOWN not in tags and "remove-input" not in tags:

@@ -13,7 +13,9 @@ from sphinx.environment import BuildEnvironment
 from sphinx.transforms import SphinxTransform
 from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx.writers.html5 import HTML5Translator
+from sphinx_exercise.nodes import solution_node
 
+from csbsr import __version__
 from csbsr_book.paper.terms import Term, load_terms
 from csbsr_book.site.display import render
 from csbsr_book.site.search import write_search_data
@@ -68,20 +70,26 @@ class Folded(SphinxTransform):
     def apply(self) -> None:
         """Put every such admonition of one document into `<details>`."""
         for node in list(self.document.findall(nodes.admonition)):
-            if "dropdown" not in node["classes"]:
-                continue
-            title = node.next_node(nodes.title)
-            words = title.astext() if title else "More"
-            if title:
-                node.remove(title)
-            start, end = str(render("folded.html", title=words)).split("<!-- inside -->")
-            node.replace_self(
-                [
-                    nodes.raw("", start, format="html"),
-                    *node.children,
-                    nodes.raw("", end, format="html"),
-                ]
-            )
+            fold(node)
+
+
+def fold(node: nodes.Element) -> None:
+    """Put an admonition with `:class: dropdown` into `<details>`; others stay as they are."""
+    if "dropdown" not in node["classes"]:
+        return
+    title = node.next_node(nodes.title)
+    words = title.astext() if title else "More"
+    if title:
+        node.remove(title)
+    start, end = str(render("folded.html", title=words)).split("<!-- inside -->")
+    before, after = (nodes.raw("", text, format="html") for text in (start, end))
+    node.replace_self([before, *node.children, after])
+
+
+def fold_solutions(app: Sphinx, doctree: nodes.document, docname: str) -> None:
+    """Fold the solutions of exercises, once their titles carry the exercise's number."""
+    for node in list(doctree.findall(solution_node)):
+        fold(node)
 
 
 class NamedHeaders(SphinxTransform):
@@ -197,6 +205,7 @@ def finish(app: Sphinx, error: Exception | None) -> None:
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register everything with Sphinx."""
+    app.connect("config-inited", lambda app, config: setattr(config, "release", __version__))
     app.add_transform(Voices)
     app.add_transform(Folded)
     app.add_transform(NamedHeaders)
@@ -205,6 +214,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("doctree-read", number_equations)
     app.connect("env-get-updated", letter_appendices, priority=900)
     app.connect("doctree-resolved", without_thebe, priority=900)
+    app.connect("doctree-resolved", fold_solutions, priority=900)
     app.connect("html-page-context", lean_page, priority=900)
     app.connect("build-finished", finish)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
