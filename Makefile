@@ -7,7 +7,7 @@ DATA ?= synthetic
 SEED ?= 0
 TORCH ?= gpu
 
-.PHONY: help setup book student instructor slides pdf test test-slow test-browser lint clean distclean
+.PHONY: help setup book student instructor slides pdf test test-slow test-browser test-slurm gpu-check lint clean distclean
 .DEFAULT_GOAL := help
 
 help:  ## show this list
@@ -44,11 +44,17 @@ test: setup lint  ## lint, the committed results, and the fast tests
 	@$(BIN)/csbsr results check --committed
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
+test-slurm: setup  ## a sweep on a SLURM that is started here (root; slurm-wlm and munge)
+	@$(BIN)/python -m pytest -m slurm tests/test_slurm.py
+
 test-slow: setup  ## the tests marked slow
 	@$(BIN)/python -m pytest -m slow
 
 test-browser: setup  ## open every page of the rendered book in Chromium (after make book)
 	@$(BIN)/python -m pytest -m browser tests/browser
+
+gpu-check: setup  ## everything that needs a GPU, unattended, into benchmarks/results/check_cuda.json
+	@$(BIN)/python benchmarks/gpu_check.py
 
 lint: setup  ## ruff, check and format
 	@$(BIN)/ruff check .

@@ -99,13 +99,18 @@ def _training_request(arguments: argparse.Namespace) -> Request:
     )
 
 
-def _graph(arguments: argparse.Namespace, here: bool) -> Graph:
-    """The jobs of `csbsr sweep` and `csbsr status`; here: whether this machine is to run them."""
+def _names(words: list[str]) -> list[str]:
+    """The experiments that words stand for: ids, tables, `primary` or `all`."""
     from csbsr_book.paper.printed import experiments_of, load_tables
 
     known = {f"table {number}": experiments_of(number) for number in load_tables()}
     known |= {"all": all_experiments(), "primary": primary_experiments()}
-    names = chosen(arguments.names, known)
+    return chosen(words, known)
+
+
+def _graph(arguments: argparse.Namespace, here: bool) -> Graph:
+    """The jobs of `csbsr sweep` and `csbsr status`; here: whether this machine is to run them."""
+    names = _names(arguments.names)
     seeds = parse_seeds(arguments.seeds)
     request = replace(_training_request(arguments), seed=seeds[0])
     device = request.device if here else "cpu"  # a login node lacks the GPUs of the others
@@ -150,6 +155,29 @@ def status(arguments: argparse.Namespace) -> int:
     """`csbsr status`: how the same experiments and seeds stand, from files alone."""
     for line in status_lines(_graph(arguments, here=False), _side_by_side(arguments)):
         print(line)
+    return 0
+
+
+def predict(arguments: argparse.Namespace) -> int:
+    """`csbsr cost`: hours, memory and money of experiments before they are run."""
+    from csbsr_book.chapters.cost import job_table, predicted
+    from csbsr_book.paper.printed import load_tables
+    from csbsr_book.site.table import text
+
+    words: list[str] = []
+    for word in arguments.names:  # `csbsr cost IV` is Table IV, as in `csbsr table IV`
+        bare = word.upper() in load_tables() and words[-1:] != ["table"]
+        words += ["table", word] if bare else [word]
+    profile = load_profile(arguments.profile)
+    found = predicted(
+        _names(words),
+        profile,
+        arguments.gpu,
+        arguments.precision or profile.precision,
+        repository_root() / "benchmarks" / "results",
+        len(parse_seeds(arguments.seeds)),
+    )
+    print(text(job_table(found)))
     return 0
 
 
@@ -219,7 +247,18 @@ def claims(arguments: argparse.Namespace) -> int:
 
 
 def results(arguments: argparse.Namespace) -> int:
-    """`csbsr results check`: a line per file that may not be relied on, and exit code 1."""
+    """`csbsr results`: check, pack or merge result files, or keep the log of a run beside one."""
+    actions = {
+        "check": _check_results,
+        "pack": _pack_results,
+        "merge": _merge_results,
+        "keep-log": _keep_log,
+    }
+    return actions[arguments.action](arguments)
+
+
+def _check_results(arguments: argparse.Namespace) -> int:
+    """A line per file that may not be relied on, and exit code 1."""
     from csbsr.study.audit import committed_files, refused, result_files
 
     folder = _results(arguments)
@@ -229,6 +268,45 @@ def results(arguments: argparse.Namespace) -> int:
         print(line)
     _note(f"{len(paths)} results checked in {folder}, {len(lines)} refused")
     return 1 if lines else 0
+
+
+def _pack_results(arguments: argparse.Namespace) -> int:
+    from csbsr.study.exchange import pack
+
+    packed, lines = pack(_results(arguments), arguments.archive)
+    for line in lines:
+        _note(f"left out: {line}")
+    _note(f"{len(packed)} results packed, {len(lines)} left out")
+    print(arguments.archive)
+    return 0
+
+
+def _merge_results(arguments: argparse.Namespace) -> int:
+    from csbsr.study.exchange import merge
+
+    report = merge(arguments.archive, _results(arguments))
+    for place in report.taken:
+        print(f"took      {place}")
+    for word, places in (("kept ours", report.kept), ("left out", report.left)):
+        for place, why in places:
+            print(f"{word:<10}{place}: {why}")
+    _note(f"{len(report.taken)} taken, {len(report.kept)} kept, {len(report.left)} left out")
+    return 0
+
+
+def _keep_log(arguments: argparse.Namespace) -> int:
+    from csbsr.study.experiments import experiment
+    from csbsr.study.kept_logs import keep_log
+    from csbsr.study.results import result_path
+    from csbsr.study.sources import data_name
+
+    request, row = _request(arguments), experiment(arguments.experiment)
+    profile, data = load_profile(request.profile), data_name(request.data)
+    protocol = profile.protocol(request.protocol).name
+    folder = request.results.parent / "runs" / profile.name / data / f"seed{request.seed}"
+    result = result_path(request.results, profile.name, data, protocol, row.id, request.seed)
+    print(keep_log(row, folder, result))
+    return 0
 
 
 def import_weights(arguments: argparse.Namespace) -> int:

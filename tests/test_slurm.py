@@ -14,10 +14,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, redirect_stderr, redirect_stdout
+from io import StringIO
 from pathlib import Path
 
 import pytest
+
+from csbsr import cli
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scancel", "scontrol")
 PATH = os.pathsep.join((os.environ["PATH"], "/usr/sbin"))
@@ -31,6 +34,9 @@ pytestmark = [
     ),
 ]
 
+PAGE = Path(__file__).parents[1] / "book" / "cluster.md"
+LONGEST = 3600
+"""Seconds after which a test gives up waiting."""
 CONFIGURATION = """
 ClusterName=csbsr
 SlurmctldHost={host}(127.0.0.1)
@@ -69,12 +75,12 @@ def free_ports(count: int) -> list[int]:
         return [one.getsockname()[1] for one in sockets]
 
 
-def until(true: Callable[[], object], what: str, seconds: float = 900) -> None:
+def until(true: Callable[[], object], what: str, pause: float = 0.5) -> None:
     """Wait for something; a test that waits longer than any machine needs has failed."""
-    end = time.monotonic() + seconds
+    end = time.monotonic() + LONGEST
     while not true():
-        assert time.monotonic() < end, f"waited {seconds} s for: {what}"
-        time.sleep(0.02)
+        assert time.monotonic() < end, f"waited {LONGEST} s for: {what}"
+        time.sleep(pause)
 
 
 def call(*words: str) -> str:
@@ -83,8 +89,9 @@ def call(*words: str) -> str:
     return done.stdout
 
 
-def queue() -> str:
-    return call("squeue", "--noheader")
+def until_all_ended() -> None:
+    """Wait until nothing is in the queue."""
+    until(lambda: not call("squeue", "--noheader"), "the end of all jobs")
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +126,7 @@ def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         until(lambda: "idle" in sinfo(host) and "idle" in sinfo(f"{host}-b"), "the nodes")
         yield
         call("scancel", "--user=root")
-        until(lambda: not queue(), "the end of all jobs")
+        until_all_ended()
 
 
 def sinfo(node: str) -> str:
@@ -131,21 +138,16 @@ def sinfo(node: str) -> str:
 
 
 def csbsr(*words: str, results: Path) -> str:
-    """Output of a command of ours that must end well; one thread each, as on the cluster."""
-    return call(sys.executable, "-m", "csbsr.cli", *words, "--results", str(results))
+    """What a command of ours says, which must end well."""
+    with redirect_stdout(StringIO()) as said, redirect_stderr(said):
+        code = cli.main([*words, "--results", str(results)])
+    assert code == 0, said.getvalue()
+    return said.getvalue()
 
 
 def to_slurm(*words: str, results: Path, partition: str = "low") -> str:
     asked = ("--partition", partition, "--gpus", "0", "--cpus", "1", "--time", "60")
-    done = subprocess.run(
-        [sys.executable, "-m", "csbsr.cli", "sweep", *words, "--launcher", "slurm", *asked]
-        + ["--results", str(results)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stderr
+    return csbsr("sweep", *words, "--launcher", "slurm", *asked, results=results)
 
 
 def numbers(results: Path) -> dict[str, dict]:
@@ -154,7 +156,7 @@ def numbers(results: Path) -> dict[str, dict]:
     for path in sorted(results.rglob("*.json")):
         content = json.loads(path.read_text())
         card = content.pop("run_card")
-        found[path.name] = content | {"key": card["fingerprint"], "model": card.get("model")}
+        found[path.name] = content | {"key": card["fingerprint"]}
     return found
 
 
@@ -166,8 +168,8 @@ def training(results: Path, experiment: str, seed: int) -> int:
                 words = (folder / "cmdline").read_bytes().decode().split("\0")
             except OSError:
                 continue
-            run = "csbsr.cli" in words and words[words.index("csbsr.cli") + 1 : -1]
-            if run and run[:4] == ["run", experiment, "--seed", str(seed)] and str(results) in run:
+            run = words[3:7] if words[1:3] == ["-m", "csbsr.cli"] else words[4:8]
+            if run == ["run", experiment, "--seed", str(seed)] and str(results) in words:
                 return int(folder.name)
     raise AssertionError(f"nobody trains {experiment}")
 
@@ -195,16 +197,16 @@ def test_table_iv_with_one_job_killed_and_one_preempted(slurm: None, tmp_path: P
 
     assert "14 jobs to submit" in to_slurm(*words, results=there)
     assert "0 jobs to submit, 14 in the queue" in to_slurm(*words, results=there)
-    until(lambda: log_of(there, "step1-kbpn", 0), "the first step of seed 0")
+    until(lambda: log_of(there, "step1-kbpn", 0), "the first step of seed 0", pause=0.01)
     os.kill(training(there, "csbsr-pspnet", 0), signal.SIGKILL)
-    until(lambda: log_of(there, "csbsr-pspnet-gbc", 1), "a training of seed 1")
+    until(lambda: log_of(there, "csbsr-pspnet-gbc", 1), "a training of seed 1", pause=0.01)
     # Stopped, it waits for SLURM, which continues what it preempts, and is still in its training.
     os.kill(training(there, "csbsr-pspnet-gbc", 1), signal.SIGSTOP)
     call("sbatch", "--partition=high", "--ntasks=2", "--output=/dev/null", "--wrap=true")
     until(lambda: restarts()["csbsr-pspnet-gbc 1"], "the preempted job in the queue")
     status = csbsr("status", *words, results=there)
     assert "0 failed" in status
-    until(lambda: not queue(), "the end of all jobs")
+    until_all_ended()
 
     assert restarts()["step2-kbpn 0"] == 1
     status = csbsr("status", *words, results=there)
@@ -222,7 +224,7 @@ def test_after_a_failure_only_what_is_missing_is_submitted(slurm: None, tmp_path
     obstacle.parent.mkdir(parents=True)
     obstacle.touch()  # where a folder should be
     assert "4 jobs to submit" in to_slurm(*words, results=results)
-    until(lambda: not queue(), "the end of all jobs")
+    until_all_ended()
     status = csbsr("status", *words, results=results)
     assert "seed 1: " in status
     assert "exists (exit code 2)" in status.lower(), status
@@ -231,21 +233,43 @@ def test_after_a_failure_only_what_is_missing_is_submitted(slurm: None, tmp_path
     said = to_slurm(*words, results=results)
     assert "2 jobs to submit" in said
     assert "dbpn+pspnet seed 1: job" in said
-    until(lambda: not queue(), "the end of all jobs")
+    until_all_ended()
     assert "4 done" in csbsr("status", *words, results=results)
 
 
 def test_two_nodes_train_together(slurm: None, tmp_path: Path) -> None:
+    """As jobs of a sweep, and with the batch script of the page."""
     one, two = tmp_path / "one" / "results", tmp_path / "two" / "results"
-    names = ("hr-pspnet", "darkness")
-    csbsr("run", *names, results=one)
-    to_slurm(*names, "--nodes", "2", results=two, partition="both")
-    until(lambda: not queue(), "the end of all jobs")
+    csbsr("sweep", "hr-pspnet", "darkness", "--jobs", "2", results=one)
+    said = to_slurm("hr-pspnet", "--nodes", "2", results=two, partition="both")
+    job = said.split()[-1]
+    until(lambda: log_of(two, "hr-pspnet", 0), "the training", pause=0.01)
+    process = training(two, "hr-pspnet", 0)
+    os.kill(process, signal.SIGSTOP)
+    call("scancel", "--signal=TERM", job)
+    (errors,) = two.parent.rglob(f"{job}_0_log.err")
+    until(lambda: "Caught signal SIGTERM" in errors.read_text(), "the signal")
+    os.kill(process, signal.SIGCONT)
+    until(lambda: restarts()["hr-pspnet 0"], "the job in the queue")
+    (script,) = re.findall(r"```sh\n(#!.*?)```", PAGE.read_text(), re.DOTALL)
+    for old, new in {
+        "--nodes=3": "--nodes=2 --partition=both --output=/dev/null",
+        "--gpus-per-node=2 --cpus-per-task=16": "",
+        ".venv/bin": str(Path(sys.executable).parent),
+        "csbsr-pspnet --profile paper --data DIR": f"darkness --results {two}",
+    }.items():
+        assert old in script
+        script = script.replace(old, new)
+    (tmp_path / "script").write_text(script)
+    call("sbatch", str(tmp_path / "script"))
+    until_all_ended()
     expected, found = numbers(one), numbers(two)
     assert found["darkness-seed0.json"] == expected["darkness-seed0.json"]
     for name, value in expected["hr-pspnet-seed0.json"]["metrics"].items():
         if isinstance(value, float):
             got = found["hr-pspnet-seed0.json"]["metrics"][name]
             assert got == pytest.approx(value, rel=0.02), name
+    saved = log_of(two, "hr-pspnet", 0).parent.glob("*.pt")
+    assert len(list(saved)) == 2, "what they saved together, and the end"
     (log,) = two.parent.rglob("hr-pspnet-seed0.log")
     assert "waiting for another process" not in log.read_text(), "two that know of each other"

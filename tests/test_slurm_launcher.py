@@ -4,13 +4,17 @@ A real SLURM is met in `test_slurm.py`.
 """
 
 import os
+import re
+import shlex
 import signal
 import stat
+import subprocess
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from subprocess import PIPE
 
 import pytest
 from result_files import result_content
@@ -148,7 +152,7 @@ def test_what_is_asked_of_slurm(graph: Graph, cluster) -> None:
         "ntasks-per-node": "1=",
         "cpus-per-task": "10=",
         "mem": "64GB=",
-        "signal": "TERM@120=",
+        "signal": "TERM@300=",
         "requeue": "",
         "job-name": "step2-dbpn=",
     }
@@ -242,6 +246,30 @@ def test_a_login_node_needs_no_gpu(tmp_path: Path, cluster) -> None:
     assert cli.main(["sweep", *words, "--launcher", "slurm"]) == 0
     assert cli.main(["status", *words]) == 0
     assert len(scripts()) == 1
+
+
+PAGE = Path(__file__).parents[1] / "book" / "cluster.md"
+
+
+def test_the_example_of_the_page(
+    cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    """Its command does what the page says, with embedded images and at smoke."""
+    cluster()
+    monkeypatch.delenv("CSBSR_NATURAL", raising=False)
+    command, output = re.findall(r"```(?:sh|text)\n(.*?)```", PAGE.read_text(), re.DOTALL)[:2]
+    changes = {"--natural DIR2": "", "DIR": "synthetic", "paper": "smoke", "\\\n": ""}
+    for old, new in changes.items():
+        command = command.replace(old, new)
+    _, *words = shlex.split(command)
+    assert cli.main([*words, "--results", str(tmp_path / "results")]) == 0
+    said = capsys.readouterr().err.replace(f"{tmp_path}/", "").splitlines()
+    first, *others = output.splitlines()
+    assert said[0] == first.replace("paper/DIR/reproduction", "smoke/synthetic/reproduction+smoke")
+    shown = [line for line in others if line != "..."]
+    assert said[1 : 1 + len(shown)] == [
+        re.sub(r"\b10(\d)\b", lambda found: str(int(found[1]) - 1), line) for line in shown
+    ]
 
 
 # -- inside a job --------------------------------------------------------------------------------
@@ -342,6 +370,18 @@ def test_a_failure_ends_the_job_and_says_why(job, tmp_path: Path) -> None:
     assert failure_in(tmp_path / "log") == "no memory (exit code 3)"
     assert job("print('well')")() is None
     assert not failure_in(tmp_path / "log")
+
+
+def test_all_trainings_of_a_node_are_asked_to_save_not_their_parent(job) -> None:
+    """torchrun would kill those that do not end within half a minute."""
+    parent = subprocess.Popen(["sh", "-c", "sleep 60 & sleep 60 & echo ready; wait"], stdout=PIPE)
+    assert parent.stdout.readline() == b"ready\n"
+    assert job("")._trainings(parent.pid) == [parent.pid]
+    children = replace(job(""), processes=2)._trainings(parent.pid)
+    for child in children:
+        os.kill(child, signal.SIGKILL)
+    assert len(children) == 2
+    parent.wait(60)
 
 
 def test_several_processes_meet_at_the_first_node(job, monkeypatch: pytest.MonkeyPatch) -> None:

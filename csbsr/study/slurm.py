@@ -12,15 +12,15 @@ from csbsr.files import locked, write_json
 from csbsr.study.graph import Graph, Job, survey, to_run
 from csbsr.study.results import read_json
 from csbsr.study.run import Say
-from csbsr.study.slurm_task import SlurmTask
+from csbsr.study.slurm_task import PATIENCE, SlurmTask
 from csbsr.study.sweep import command_of, ranges
 
 if TYPE_CHECKING:
     from submitit import AutoExecutor
 
-GRACE = 120
+GRACE = PATIENCE + 60
 """Seconds before the time is up at which SLURM asks a job to save; it may do so a minute early."""
-LEAST_MINUTES = 10
+LEAST_MINUTES = 15
 MOST_TIMEOUTS = 100
 """How often a job whose time is up is queued again; it goes on each time, for weeks if need be."""
 
@@ -82,7 +82,7 @@ def parse_time(text: str) -> int:
         hours, minutes, seconds = numbers
     else:  # minutes[:seconds]
         hours, (minutes, seconds) = 0, [*numbers, 0][:2]
-    return (int(days or 0) * 24 + hours) * 60 + minutes + (seconds > 0) * -(-seconds // 60)
+    return (int(days or 0) * 24 + hours) * 60 + minutes + -(-seconds // 60)
 
 
 def submit(graph: Graph, allocation: Allocation, say: Say = lambda line: None) -> int:
@@ -99,11 +99,10 @@ def submit(graph: Graph, allocation: Allocation, say: Say = lambda line: None) -
         missing = [job for job in to_run(graph, survey(graph)) if job.id not in ids]
         say(f"{len(missing)} jobs to submit, {len(ids)} in the queue; logs in {graph.logs}")
         for array in arrays_of(missing):
-            needed = needed_by(array, ids)
-            whole = needed is not None
+            whole = needed_by(array, ids) is not None
             for jobs in [array] if whole else [(job,) for job in array]:
-                needed = needed if whole else needed_by(jobs, ids)
-                ids |= _submit(jobs, needed or "", graph, allocation)
+                needed = needed_by(jobs, ids) or ""
+                ids |= _submit(jobs, needed, graph, allocation)
                 seeds = ranges([job.seed for job in jobs])
                 after = f", {needed}" if needed else ""
                 say(f"{jobs[0].name} seed {seeds}: job {ids[jobs[0].id].split('_')[0]}{after}")

@@ -5,10 +5,12 @@ process of its own, the same command that a sweep on one machine starts.
 """
 
 import contextlib
+import math
 import os
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -18,8 +20,12 @@ from csbsr.study.job_process import note, note_failure, start
 if TYPE_CHECKING:
     from submitit.helpers import DelayedSubmission
 
+PATIENCE = 240
+"""Seconds that a training has to save before it goes back into the queue with what it has."""
 MOST_KILLS = 3
 """How often a job may have been queued again when one that was killed is queued once more."""
+POLL = 0.2
+"""Seconds between two looks at the training."""
 PORTS = 20_000, 40_000
 """First port of a rendezvous, and how many there are to choose from."""
 
@@ -48,9 +54,9 @@ class SlurmTask:
             self._start(None).wait()  # it ends with those of the first node, whose word counts
             return
         with self.log.open("wb") as output:
-            self._process = self._start(output)
-        _wait_for(self._process)
-        code = self._process.wait()
+            process = self._start(output)
+        _wait_for(process)
+        code = process.wait()
         self._process = None
         if code == -signal.SIGKILL and int(os.environ.get("SLURM_RESTART_COUNT", 0)) < MOST_KILLS:
             signal.raise_signal(signal.SIGTERM)
@@ -63,7 +69,8 @@ class SlurmTask:
         # one means at once. So it is kept from it; we tell it once, in our own words.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
         try:
-            return start(self.command(), output, self.threads, own_session=False)
+            self._process = start(self.command(), output, self.threads, own_session=False)
+            return self._process
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
@@ -85,6 +92,13 @@ class SlurmTask:
             *self.arguments,
         ]
 
+    def _trainings(self, pid: int) -> list[int]:
+        """The processes that train; torchrun itself would give them half a minute to save."""
+        if self.nodes * self.processes == 1:
+            return [pid]
+        lists = [path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/children")]
+        return [int(child) for text in lists for child in text.split()] or [pid]
+
     def checkpoint(self) -> "DelayedSubmission | None":
         """Let the training save; what to run next, or None where SLURM alone decides what comes.
 
@@ -97,8 +111,10 @@ class SlurmTask:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it is repeated at the end of the grace time
         if self._process is not None:
             with contextlib.suppress(ProcessLookupError, ChildProcessError):  # it has just ended
-                os.kill(self._process.pid, signal.SIGINT)
-                _wait_for(self._process)
+                for pid in self._trainings(self._process.pid):
+                    os.kill(pid, signal.SIGINT)
+                if not _wait_for(self._process, PATIENCE):
+                    os.kill(self._process.pid, signal.SIGKILL)
         if not _is_running():
             note(self.log, "stopped by SLURM")
             return None
@@ -106,9 +122,17 @@ class SlurmTask:
         return DelayedSubmission(replace(self))
 
 
-def _wait_for(process: subprocess.Popen) -> None:
-    """Wait for the end of a process without taking note of it: this may interrupt `wait`."""
-    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+def _wait_for(process: subprocess.Popen, seconds: float = math.inf) -> bool:
+    """Wait for the end of a process without taking note of it; False where it takes longer.
+
+    Unlike `Popen.wait` it may interrupt itself, as the handler of a signal does.
+    """
+    end = time.monotonic() + seconds
+    while os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is None:
+        if time.monotonic() > end:
+            return False
+        time.sleep(POLL)
+    return True
 
 
 def _is_running() -> bool:

@@ -14,6 +14,7 @@ from sphinx.transforms import SphinxTransform
 from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx_exercise.nodes import solution_node
 
+from csbsr import __version__
 from csbsr_book.paper.terms import Term, load_terms
 from csbsr_book.site.display import render
 from csbsr_book.site.search import write_search_data
@@ -183,6 +184,7 @@ def search_data(app: Sphinx, error: Exception | None) -> None:
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register everything with Sphinx."""
+    app.connect("config-inited", lambda app, config: setattr(config, "release", __version__))
     app.add_transform(Voices)
     app.add_transform(Folded)
     app.add_post_transform(Symbols)
