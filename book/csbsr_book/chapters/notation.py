@@ -6,7 +6,7 @@ from csbsr.study.provenance import repository_root
 from csbsr_book.paper.notation import Equation, Symbol, load_notation
 from csbsr_book.site.display import render
 from csbsr_book.site.doors import BRANCH, repository_url
-from csbsr_book.site.table import Content, Table, TableCell, Words
+from csbsr_book.site.table import Column, Content, Table, TableCell, Words
 
 API = "a10-api.html"
 
@@ -28,7 +28,7 @@ def symbols_table() -> Table:
         names = TableCell(tuple(Words(name, "code") for name in symbol.names) or ("–",))
         return [Words(symbol.tex, "math"), symbol.meaning, symbol.place, names, where]
 
-    columns = ["Symbol", "Meaning", "Where in the paper", "In the code", "Computed by"]
+    columns = ["Symbol", Column("Meaning", prose=True), "Place", "In the code", "Computed by"]
     return Table("Symbols of the paper.", columns, [row(s) for s in load_notation().symbols])
 
 
