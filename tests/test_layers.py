@@ -24,6 +24,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("csbsr.data", "csbsr.losses", "csbsr.model_file"),
     ("csbsr.training",),
     ("csbsr.evaluation", "csbsr.inference"),
+    ("csbsr.low_resolution",),
     ("csbsr.study.provenance", "csbsr.study.experiments", "csbsr.study.profiles"),
     ("csbsr.study.breakdown", "csbsr.study.models", "csbsr.study.panels"),
     ("csbsr.study.recipe", "csbsr.study.record"),

@@ -23,7 +23,7 @@ LAYERS: Mapping[str, tuple[str, ...]] = {
         "files", "toml", "allocator", "protocol", "degradation", "realistic", "metrics", "networks",
     ),
     "data and losses": ("data", "losses", "model_file"),
-    "training and use": ("distributed", "training", "evaluation", "inference"),
+    "training and use": ("distributed", "training", "evaluation", "low_resolution", "inference"),
     "study": ("study",),
     "command": ("data_commands", "commands", "cli"),
 }  # fmt: skip
