@@ -2,9 +2,10 @@
 
 from markupsafe import Markup
 
+from csbsr.study.provenance import repository_root
 from csbsr_book.paper.notation import Equation, Symbol, load_notation
-from csbsr_book.site.chapter import SOURCE_URL
 from csbsr_book.site.display import render
+from csbsr_book.site.doors import BRANCH, repository_url
 from csbsr_book.site.table import Content, Table, TableCell, Words
 
 API = "a10-api.html"
@@ -13,8 +14,10 @@ API = "a10-api.html"
 def link_to(function: str) -> Words:
     """The name of a function, linked to the API reference, or to its file if it is the book's."""
     module, _, name = function.rpartition(".")
-    own = f"{SOURCE_URL}/book/{module.replace('.', '/')}.py"
-    return Words(name, "code", own if module.startswith("csbsr_book") else f"{API}#{function}")
+    if module.startswith("csbsr_book"):
+        base = f"{repository_url(repository_root())}/blob/{BRANCH}/book"
+        return Words(name, "code", f"{base}/{module.replace('.', '/')}.py")
+    return Words(name, "code", f"{API}#{function}")
 
 
 def symbols_table() -> Table:
