@@ -248,8 +248,8 @@ def figure(arguments: argparse.Namespace) -> int:
 
 def claims(arguments: argparse.Namespace) -> int:
     """`csbsr claims`: verdicts on every claim, from the paper and from results."""
-    from csbsr_book.paper.checks import collect_results
-    from csbsr_book.paper.claims import claims_text, update_ledger
+    from csbsr_book.paper.ledger import claims_text, update_ledger
+    from csbsr_book.paper.numbers import collect_results
 
     results = collect_results(_existing(arguments))
     if arguments.update:

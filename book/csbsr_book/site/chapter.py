@@ -118,6 +118,16 @@ class Chapter:
             text += self._exhibit(label, "table", values, results, words).publish()
         self.html(text)
 
+    def listing(
+        self,
+        label: str,
+        text: Markup,
+        values: object,
+        results: Sequence["ResultFile"] = (),
+    ) -> None:
+        """Show what a template made of `values`, below it their JSON and run card."""
+        self.html(text + self._exhibit(label, "list", values, results, {"smoke": False}).publish())
+
     def html(self, text: str) -> None:
         """Show HTML that a template made."""
         display(HTML(str(text)))
