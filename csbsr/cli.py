@@ -86,6 +86,19 @@ def _how(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-pretrained", action="store_true", help="do without ImageNet weights")
 
 
+def _cluster(parser: argparse.ArgumentParser) -> None:
+    """Where the jobs of a sweep are run, and what each of them asks of a cluster."""
+    parser.add_argument("--launcher", choices=("local", "slurm"), default="local")
+    cluster = parser.add_argument_group("of each job, with --launcher slurm")
+    cluster.add_argument("--partition")
+    cluster.add_argument("--account")
+    cluster.add_argument("--time", help="in one go: minutes, 24:00:00 or 2-12 (default: 24 h)")
+    cluster.add_argument("--gpus", type=int, help="on each node (default: 1; 0: CPU only)")
+    cluster.add_argument("--nodes", type=int, help="that train together (default: 1)")
+    cluster.add_argument("--cpus", type=int, help="for each process (default: 4)")
+    cluster.add_argument("--memory", type=int, help="GB on each node (default: the cluster's)")
+
+
 def build_parser() -> argparse.ArgumentParser:
     """All subcommands with their options."""
     parser = _Parser(prog="csbsr", description=__doc__.split(":")[0])
@@ -105,15 +118,30 @@ def build_parser() -> argparse.ArgumentParser:
         many.add_argument("names", nargs="+", help="ids, 'table II', 'primary' or 'all'")
         _common(many, seeds=True)
         _how(many)
-        many.add_argument("--jobs", type=int, default=1, help="processes side by side")
+        many.add_argument("--jobs", type=int, help="processes side by side (default: 1)")
         many.add_argument("--order", choices=("breadth", "depth"), default="breadth")
         if name == "sweep":
-            many.add_argument("--nice", type=int, default=0, help="how much others go first, 0..19")
+            many.add_argument("--nice", type=int, help="how much others go first, 0..19")
+            _cluster(many)
+
+    cost = commands.add_parser("cost", help="predict hours, memory and money of a table")
+    cost.add_argument("names", nargs="+", help="II to VI, ids, 'primary' or 'all'")
+    cost.add_argument("--profile", default="paper", help="smoke, quick or paper")
+    cost.add_argument("--gpu", default="a100-80gb", help="a machine of csbsr/study/machines.toml")
+    cost.add_argument(
+        "--precision", choices=("fp32", "tf32", "bf16"), help="default: the profile's"
+    )
+    cost.add_argument("--seeds", default="0", help="such as 3, 0-7 or 0,2,5-7")
 
     book = commands.add_parser("book", help="run every chapter and render the book")
     _common(book)
     book.add_argument("--jobs", type=int, default=2, help="notebooks executed side by side")
     book.add_argument("--release", action="store_true", help="refuse stale results")
+
+    form = commands.add_parser("form", help="write the book for students, as slides or as PDF")
+    form.add_argument("form", choices=("student", "instructor", "slides", "pdf"))
+    form.add_argument("names", nargs="*", help="chapters such as lab-1-degradation (default: all)")
+    form.add_argument("--output", type=Path, help="folder, or the PDF file (default: in _build)")
 
     table = commands.add_parser("table", help="print a table of the paper beside ours")
     table.add_argument("number", help="II, III, IV, V or VI")
@@ -128,11 +156,21 @@ def build_parser() -> argparse.ArgumentParser:
         "--update", action="store_true", help="write today's verdicts to the ledger"
     )
 
-    results = commands.add_parser("results", help="say which result files may not be relied on")
+    results = commands.add_parser("results", help="check, pack and merge result files")
     checks = results.add_subparsers(dest="action", required=True, metavar="ACTION")
     check = checks.add_parser("check", help="refuse what is stale, damaged, misplaced or no result")
     check.add_argument("--results", type=Path, help="folder of result files (default: results)")
     check.add_argument("--committed", action="store_true", help="only the files that git tracks")
+    pack = checks.add_parser("pack", help="write results and their pictures into one archive")
+    pack.add_argument("archive", type=Path, help="the .zip to write")
+    merge = checks.add_parser("merge", help="take what is missing here from an archive")
+    merge.add_argument("archive", type=Path)
+    for action in (pack, merge):
+        action.add_argument("--results", type=Path, help="folder of result files")
+    keep = checks.add_parser("keep-log", help="keep the training log of a run beside its result")
+    keep.add_argument("experiment")
+    keep.add_argument("--runs", type=Path, help="folder of runs (default: runs)")
+    _common(keep)
 
     weights = commands.add_parser("weights", help="convert published checkpoints")
     kinds = weights.add_subparsers(dest="action", required=True, metavar="ACTION")
@@ -196,7 +234,9 @@ def _dispatch(arguments: argparse.Namespace) -> int:
         "run": commands.run,
         "sweep": commands.sweep,
         "status": commands.status,
+        "cost": commands.predict,
         "book": commands.book,
+        "form": commands.form,
         "table": commands.table,
         "figure": commands.figure,
         "claims": commands.claims,
