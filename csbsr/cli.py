@@ -124,10 +124,24 @@ def build_parser() -> argparse.ArgumentParser:
             many.add_argument("--nice", type=int, help="how much others go first, 0..19")
             _cluster(many)
 
+    cost = commands.add_parser("cost", help="predict hours, memory and money of a table")
+    cost.add_argument("names", nargs="+", help="II to VI, ids, 'primary' or 'all'")
+    cost.add_argument("--profile", default="paper", help="smoke, quick or paper")
+    cost.add_argument("--gpu", default="a100-80gb", help="a machine of csbsr/study/machines.toml")
+    cost.add_argument(
+        "--precision", choices=("fp32", "tf32", "bf16"), help="default: the profile's"
+    )
+    cost.add_argument("--seeds", default="0", help="such as 3, 0-7 or 0,2,5-7")
+
     book = commands.add_parser("book", help="run every chapter and render the book")
     _common(book)
     book.add_argument("--jobs", type=int, default=2, help="notebooks executed side by side")
     book.add_argument("--release", action="store_true", help="refuse stale results")
+
+    form = commands.add_parser("form", help="write the book for students, as slides or as PDF")
+    form.add_argument("form", choices=("student", "instructor", "slides", "pdf"))
+    form.add_argument("names", nargs="*", help="chapters such as lab-1-degradation (default: all)")
+    form.add_argument("--output", type=Path, help="folder, or the PDF file (default: in _build)")
 
     table = commands.add_parser("table", help="print a table of the paper beside ours")
     table.add_argument("number", help="II, III, IV, V or VI")
@@ -142,11 +156,21 @@ def build_parser() -> argparse.ArgumentParser:
         "--update", action="store_true", help="write today's verdicts to the ledger"
     )
 
-    results = commands.add_parser("results", help="say which result files may not be relied on")
+    results = commands.add_parser("results", help="check, pack and merge result files")
     checks = results.add_subparsers(dest="action", required=True, metavar="ACTION")
     check = checks.add_parser("check", help="refuse what is stale, damaged, misplaced or no result")
     check.add_argument("--results", type=Path, help="folder of result files (default: results)")
     check.add_argument("--committed", action="store_true", help="only the files that git tracks")
+    pack = checks.add_parser("pack", help="write results and their pictures into one archive")
+    pack.add_argument("archive", type=Path, help="the .zip to write")
+    merge = checks.add_parser("merge", help="take what is missing here from an archive")
+    merge.add_argument("archive", type=Path)
+    for action in (pack, merge):
+        action.add_argument("--results", type=Path, help="folder of result files")
+    keep = checks.add_parser("keep-log", help="keep the training log of a run beside its result")
+    keep.add_argument("experiment")
+    keep.add_argument("--runs", type=Path, help="folder of runs (default: runs)")
+    _common(keep)
 
     weights = commands.add_parser("weights", help="convert published checkpoints")
     kinds = weights.add_subparsers(dest="action", required=True, metavar="ACTION")
@@ -161,6 +185,10 @@ def build_parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--experiment", help="whose place in the tables published weights take")
     evaluate.add_argument("--output", type=Path, help="JSON file to write, instead of the tables")
     evaluate.add_argument("--data", help="folder in the Khanhha layout, or 'synthetic'")
+    evaluate.add_argument("--lr", help="folder of LR images (lr/) and HR masks (masks/) instead")
+    evaluate.add_argument(
+        "--mask-values", help="what is crack in masks: crack=255, any>0, inverted"
+    )
     evaluate.add_argument("--results", type=Path)
     evaluate.add_argument("--protocol", help=f"{PROTOCOLS} (default: the model's own)")
     evaluate.add_argument("--device", default="auto")
@@ -206,7 +234,9 @@ def _dispatch(arguments: argparse.Namespace) -> int:
         "run": commands.run,
         "sweep": commands.sweep,
         "status": commands.status,
+        "cost": commands.predict,
         "book": commands.book,
+        "form": commands.form,
         "table": commands.table,
         "figure": commands.figure,
         "claims": commands.claims,

@@ -3,6 +3,7 @@
 from markupsafe import Markup
 
 from csbsr_book.paper.notation import Equation, Symbol, load_notation
+from csbsr_book.site.chapter import SOURCE_URL
 from csbsr_book.site.display import render
 from csbsr_book.site.table import Content, Table, TableCell, Words
 
@@ -10,8 +11,10 @@ API = "a10-api.html"
 
 
 def link_to(function: str) -> Words:
-    """The name of a function, linked to its place in the API reference."""
-    return Words(function.rpartition(".")[2], "code", f"{API}#{function}")
+    """The name of a function, linked to the API reference, or to its file if it is the book's."""
+    module, _, name = function.rpartition(".")
+    own = f"{SOURCE_URL}/book/{module.replace('.', '/')}.py"
+    return Words(name, "code", own if module.startswith("csbsr_book") else f"{API}#{function}")
 
 
 def symbols_table() -> Table:

@@ -73,6 +73,14 @@ def _axes_values(axes: Axes) -> dict:
     return {key: value for key, value in found.items() if value}
 
 
+def drawn(axes: Axes) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Lines of a plot by their label, x and y: what an alternative text can say in numbers."""
+    lines = {_name(line.get_label()): line.get_data() for line in axes.lines}
+    return {
+        name: (np.asarray(x, float), np.asarray(y, float)) for name, (x, y) in lines.items() if name
+    }
+
+
 def _name(label: object) -> str:
     return "" if str(label).startswith("_") else str(label)
 
@@ -165,9 +173,9 @@ class Exhibit:
     chapter: str
     label: str
     kind: str
-    """ "figure" or "table"."""
+    """ "figure", "table" or "list"."""
     values: object
-    """JSON values: of a figure what it draws, of a table its cells."""
+    """JSON values: of a figure what it draws, of a table its cells, of a list its entries."""
     card: Mapping[str, object]
     """Run card of the chapter up to here."""
     results: Sequence["ResultFile"] = ()
