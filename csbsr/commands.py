@@ -20,7 +20,7 @@ from csbsr.study.graph import (
     parse_seeds,
     primary_experiments,
 )
-from csbsr.study.profiles import NAMES, load_profile
+from csbsr.study.profiles import NAMES, SUFFIX, load_profile
 from csbsr.study.provenance import repository_root
 from csbsr.study.run import (
     Request,
@@ -30,6 +30,7 @@ from csbsr.study.run import (
     run_experiments,
     run_shared,
 )
+from csbsr.study.slurm import Allocation, parse_time, submit
 from csbsr.study.sources import data_name
 from csbsr.study.steps import cost
 from csbsr.study.sweep import chosen, failure_lines, run_sweep, status_lines
@@ -42,13 +43,18 @@ def _results(arguments: argparse.Namespace) -> Path:
 
 def _request(arguments: argparse.Namespace) -> Request:
     return Request(
-        profile=arguments.profile,
+        profile=_profile_path(arguments.profile),
         data=arguments.data or default_data(),
         seed=getattr(arguments, "seed", 0),
         results=_results(arguments),
         protocol=arguments.protocol,
         mask_values=arguments.mask_values,
     )
+
+
+def _profile_path(name: str) -> str:
+    """A profile of one's own by its whole path: notebooks and other processes stand elsewhere."""
+    return str(Path(name).resolve()) if name.endswith(SUFFIX) else name
 
 
 def _overview() -> int:
@@ -93,33 +99,85 @@ def _training_request(arguments: argparse.Namespace) -> Request:
     )
 
 
-def _graph(arguments: argparse.Namespace) -> Graph:
-    """The jobs of `csbsr sweep` and `csbsr status`."""
+def _names(words: list[str]) -> list[str]:
+    """The experiments that words stand for: ids, tables, `primary` or `all`."""
     from csbsr_book.paper.printed import experiments_of, load_tables
 
     known = {f"table {number}": experiments_of(number) for number in load_tables()}
     known |= {"all": all_experiments(), "primary": primary_experiments()}
-    names = chosen(arguments.names, known)
+    return chosen(words, known)
+
+
+def _graph(arguments: argparse.Namespace, here: bool) -> Graph:
+    """The jobs of `csbsr sweep` and `csbsr status`; here: whether this machine is to run them."""
+    names = _names(arguments.names)
     seeds = parse_seeds(arguments.seeds)
-    context = prepare(replace(_training_request(arguments), seed=seeds[0]), with_ancestors(names))
+    request = replace(_training_request(arguments), seed=seeds[0])
+    device = request.device if here else "cpu"  # a login node lacks the GPUs of the others
+    context = prepare(replace(request, device=device), with_ancestors(names))
     for note in context.notes:
         _note(f"note: {note}")
-    return build_graph(context, names, seeds, arguments.order)
+    return replace(build_graph(context, names, seeds, arguments.order), request=request)
+
+
+def _allocation(arguments: argparse.Namespace) -> Allocation:
+    """What is asked of the cluster; ValueError for what the other launcher alone understands."""
+    slurm = arguments.launcher == "slurm"
+    asked = ("partition", "account", "time", "gpus", "nodes", "cpus", "memory")
+    given = {name: v for name in asked if (v := getattr(arguments, name)) is not None}
+    wrong = [n for n in ("jobs", "nice") if getattr(arguments, n) is not None] if slurm else given
+    for name in wrong:
+        launcher = "local" if slurm else "slurm"
+        raise ValueError(f"--{name} is for --launcher {launcher}; leave it out")
+    if "time" in given:
+        given["minutes"] = parse_time(given.pop("time"))
+    return Allocation(**given)
 
 
 def sweep(arguments: argparse.Namespace) -> int:
-    """`csbsr sweep`: run what is missing; 1 when a run failed."""
-    os.nice(arguments.nice)
-    outcome = run_sweep(_graph(arguments), arguments.jobs, say=_note)
+    """`csbsr sweep`: run what is missing, here or on a cluster; 1 when a run failed here."""
+    allocation = _allocation(arguments)
+    if arguments.launcher == "slurm":
+        submit(_graph(arguments, here=False), allocation, say=_note)
+        return 0
+    os.nice(arguments.nice or 0)
+    outcome = run_sweep(_graph(arguments, here=True), _side_by_side(arguments), say=_note)
     for line in failure_lines(outcome):
         _note(line)
     return 1 if outcome.failures else 0
 
 
+def _side_by_side(arguments: argparse.Namespace) -> int:
+    return 1 if arguments.jobs is None else arguments.jobs
+
+
 def status(arguments: argparse.Namespace) -> int:
     """`csbsr status`: how the same experiments and seeds stand, from files alone."""
-    for line in status_lines(_graph(arguments), arguments.jobs):
+    for line in status_lines(_graph(arguments, here=False), _side_by_side(arguments)):
         print(line)
+    return 0
+
+
+def predict(arguments: argparse.Namespace) -> int:
+    """`csbsr cost`: hours, memory and money of experiments before they are run."""
+    from csbsr_book.chapters.cost import job_table, predicted
+    from csbsr_book.paper.printed import load_tables
+    from csbsr_book.site.table import text
+
+    words: list[str] = []
+    for word in arguments.names:  # `csbsr cost IV` is Table IV, as in `csbsr table IV`
+        bare = word.upper() in load_tables() and words[-1:] != ["table"]
+        words += ["table", word] if bare else [word]
+    profile = load_profile(arguments.profile)
+    found = predicted(
+        _names(words),
+        profile,
+        arguments.gpu,
+        arguments.precision or profile.precision,
+        repository_root() / "benchmarks" / "results",
+        len(parse_seeds(arguments.seeds)),
+    )
+    print(text(job_table(found)))
     return 0
 
 
@@ -138,6 +196,15 @@ def book(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def form(arguments: argparse.Namespace) -> int:
+    """`csbsr form student`: notebooks with gaps or solutions, slides, or the PDF of the book."""
+    from csbsr_book.site.forms import write_form
+
+    for path in write_form(arguments.form, repository_root(), arguments.names, arguments.output):
+        print(path)
+    return 0
+
+
 def table(arguments: argparse.Namespace) -> int:
     """`csbsr table II`: the paper's numbers beside ours, as text."""
     from csbsr_book.chapters.tables import paper_table
@@ -146,11 +213,12 @@ def table(arguments: argparse.Namespace) -> int:
 
     request, number = _request(arguments), arguments.number.upper()
     run_experiments(experiments_of(number), request)
-    protocol = load_profile(request.profile).protocol(request.protocol).name
+    profile = load_profile(request.profile)
+    protocol = profile.protocol(request.protocol).name
     data = data_name(request.data)
-    ours = find_fresh(request.results, request.profile, data, protocol)
+    ours = find_fresh(request.results, profile.name, data, protocol)
     authors = find_fresh(request.results, "authors", data).fresh
-    if request.profile == "smoke":
+    if not profile.is_result:
         print("SMOKE RUN: the numbers below prove that the code runs; they are not results")
     print(text(paper_table(number, ours, authors)))
     return 0
@@ -179,7 +247,18 @@ def claims(arguments: argparse.Namespace) -> int:
 
 
 def results(arguments: argparse.Namespace) -> int:
-    """`csbsr results check`: a line per file that may not be relied on, and exit code 1."""
+    """`csbsr results`: check, pack or merge result files, or keep the log of a run beside one."""
+    actions = {
+        "check": _check_results,
+        "pack": _pack_results,
+        "merge": _merge_results,
+        "keep-log": _keep_log,
+    }
+    return actions[arguments.action](arguments)
+
+
+def _check_results(arguments: argparse.Namespace) -> int:
+    """A line per file that may not be relied on, and exit code 1."""
     from csbsr.study.audit import committed_files, refused, result_files
 
     folder = _results(arguments)
@@ -189,6 +268,45 @@ def results(arguments: argparse.Namespace) -> int:
         print(line)
     _note(f"{len(paths)} results checked in {folder}, {len(lines)} refused")
     return 1 if lines else 0
+
+
+def _pack_results(arguments: argparse.Namespace) -> int:
+    from csbsr.study.exchange import pack
+
+    packed, lines = pack(_results(arguments), arguments.archive)
+    for line in lines:
+        _note(f"left out: {line}")
+    _note(f"{len(packed)} results packed, {len(lines)} left out")
+    print(arguments.archive)
+    return 0
+
+
+def _merge_results(arguments: argparse.Namespace) -> int:
+    from csbsr.study.exchange import merge
+
+    report = merge(arguments.archive, _results(arguments))
+    for place in report.taken:
+        print(f"took      {place}")
+    for word, places in (("kept ours", report.kept), ("left out", report.left)):
+        for place, why in places:
+            print(f"{word:<10}{place}: {why}")
+    _note(f"{len(report.taken)} taken, {len(report.kept)} kept, {len(report.left)} left out")
+    return 0
+
+
+def _keep_log(arguments: argparse.Namespace) -> int:
+    from csbsr.study.experiments import experiment
+    from csbsr.study.kept_logs import keep_log
+    from csbsr.study.results import result_path
+    from csbsr.study.sources import data_name
+
+    request, row = _request(arguments), experiment(arguments.experiment)
+    profile, data = load_profile(request.profile), data_name(request.data)
+    protocol = profile.protocol(request.protocol).name
+    folder = request.results.parent / "runs" / profile.name / data / f"seed{request.seed}"
+    result = result_path(request.results, profile.name, data, protocol, row.id, request.seed)
+    print(keep_log(row, folder, result))
+    return 0
 
 
 def import_weights(arguments: argparse.Namespace) -> int:
@@ -201,7 +319,8 @@ def import_weights(arguments: argparse.Namespace) -> int:
 
 def _model(arguments: argparse.Namespace) -> LoadedModel:
     runs = arguments.runs or repository_root() / "runs"
-    return load_model(find_model(arguments.weights, runs, arguments.profile, arguments.seed))
+    profile = arguments.profile and load_profile(arguments.profile).name
+    return load_model(find_model(arguments.weights, runs, profile, arguments.seed))
 
 
 def evaluate_weights(arguments: argparse.Namespace) -> int:

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from csbsr.allocator import is_out_of_memory
 from csbsr.data.photos import LARGEST, read_photo
 from csbsr.files import replacing
 from csbsr.inference.photographs import Photograph
@@ -114,7 +115,7 @@ def segment_files(
         except OSError as error:
             reason = f"{error.filename or photograph.path}: {error.strerror or error}"
         except (RuntimeError, MemoryError) as error:
-            if not isinstance(error, MemoryError) and "memory" not in str(error).lower():
+            if not is_out_of_memory(error):
                 raise
             reason = "out of memory; give a smaller --tile, or cut the photograph"
         else:

@@ -181,6 +181,7 @@ SHARES = (
 )
 CARD: Mapping[str, type | tuple[type, ...]] = {
     "profile": str,
+    "profile_settings": dict,
     "protocol": str,
     "seed": int,
     "data": str,

@@ -18,7 +18,7 @@ from csbsr.protocol import REPRODUCTION, Protocol
 from csbsr.study.experiments import Experiment, experiment, with_ancestors
 from csbsr.study.freshness import difference, find_fresh, fingerprint, uses_natural
 from csbsr.study.panels import save_panels
-from csbsr.study.profiles import Profile, load_profile
+from csbsr.study.profiles import Profile, load_profile, settings_for_card
 from csbsr.study.provenance import commit, repository_root, run_card
 from csbsr.study.recipe import EMBEDDED, options
 from csbsr.study.record import measurements, threshold_of
@@ -245,18 +245,22 @@ def card_of(
         code=context.code,
     )
     named = Path(plan.natural).resolve().name if plan.natural else EMBEDDED
-    return card | {
-        "natural": named if natural else None,
-        "natural_hash": plan.natural_hash if natural else None,
-        "precision": plan.precision,
-        "start_weights": "ImageNet" if plan.pretrained else "random",
-        "compile": plan.compile,
-        "overrides": overrides(plan),
-        "protocol_options": options(plan.protocol),
-        "protocol_changes": plan.profile.protocol_changes,
-        "fingerprint": key,
-        "note": plan.profile.note,
-    }
+    return (
+        card
+        | settings_for_card(plan.profile)
+        | {
+            "natural": named if natural else None,
+            "natural_hash": plan.natural_hash if natural else None,
+            "precision": plan.precision,
+            "start_weights": "ImageNet" if plan.pretrained else "random",
+            "compile": plan.compile,
+            "overrides": overrides(plan),
+            "protocol_options": options(plan.protocol),
+            "protocol_changes": plan.profile.protocol_changes,
+            "fingerprint": key,
+            "note": plan.profile.note,
+        }
+    )
 
 
 def run_experiments(

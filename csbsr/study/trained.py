@@ -19,7 +19,7 @@ from csbsr.model_file import (
 from csbsr.protocol import Protocol
 from csbsr.study.experiments import Experiment, experiment
 from csbsr.study.models import architecture_of
-from csbsr.study.profiles import Profile, load_profile
+from csbsr.study.profiles import Profile, profile_of_card, settings_for_card
 from csbsr.study.provenance import run_card
 from csbsr.study.recipe import options
 from csbsr.study.record import measurements
@@ -122,7 +122,7 @@ def measure(
         raise ValueError(f"'{model.released}' super-resolves only; evaluate a model that segments")
     if limit < 0:
         raise ValueError(f"limit {limit} is negative; give a number of images, or 0 for all")
-    profile = load_profile(str(card.get("profile", "paper")))
+    profile = profile_of_card(str(card.get("profile", "paper")), card)
     protocol = profile.protocol(protocol_name) if protocol_name else model.protocol
     source = open_test(data, profile, limit)
     check(source)
@@ -142,7 +142,7 @@ def measure(
         seconds=time.perf_counter() - wall,
         device=str(device),
         cpu_seconds=time.process_time() - cpu,
-    )
+    ) | settings_for_card(profile)
     kind = "Trained" if model.experiment else "Published"
     return {
         "schema": SCHEMA,

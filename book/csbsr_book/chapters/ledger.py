@@ -121,10 +121,18 @@ OURS: Mapping[str, Callable[[Profile], object]] = {
     "iterations_step3": lambda p: p.step3.iterations,
     "batch": lambda p: p.step3.batch,
     "learning_rate_step1": lambda p: p.step1.lr_sr,
-    "learning_rate_steps2and3": lambda p: p.step3.lr_sr,
 }
 """Parameters that a profile changes, and where it keeps them; images are the synthetic ones."""
 
+
+SPLIT: Mapping[str, Mapping[str, Callable[[Profile], object]]] = {
+    "learning_rate_steps2and3": {
+        "learning rate, step 2": lambda p: p.step2.lr_sr,
+        "learning rate of S, step 3": lambda p: p.step3.lr_sr,
+        "learning rate of C, step 3": lambda p: p.step3.lr_segmentation,
+    }
+}
+"""Parameters of which a profile has several."""
 
 GIVEN = (
     "div2k_images", "flickr2k_images", "pretraining_images", "validation_images",
@@ -156,13 +164,17 @@ def hyperparameter_table() -> Table:
     profiles = [load_profile(name) for name in NAMES]
     rows = []
     for name, parameter in load_parameters().items():
-        symbol = f" {parameter.symbol}" if parameter.symbol else ""
+        words = name.replace("_", " ")
+        symbol = f" {parameter.symbol}" if parameter.symbol not in ("", words) else ""
         unit = f" {parameter.unit}" if parameter.unit else ""
-        ours: list[Content] = ["as given" if name in GIVEN else "the same"] * len(profiles)
-        if name in OURS:
-            ours = [_stated(OURS[name](p)) for p in profiles]
         printed = _stated(parameter.value, BETWEEN.get(name, ", "), unit)
-        rows.append([f"{name.replace('_', ' ')}{symbol}", printed, parameter.place, *ours])
+        for label, chosen in SPLIT.get(name, {f"{words}{symbol}": OURS.get(name)}).items():
+            ours: list[Content] = ["as given" if name in GIVEN else "the same"] * len(profiles)
+            if chosen:
+                ours = [_stated(chosen(p)) for p in profiles]
+            rows.append([label, printed, parameter.place, *ours])
+    crops = [_stated(p.images.crop or "as the protocol has it") for p in profiles]
+    rows.append(["training crop", "none, and a random one", "Sec. IV-A", *crops])
     caption = "Hyper-parameters: paper, and the profiles of the book"
     return Table(caption, ["Parameter", "Paper", "Place", *NAMES], rows)
 

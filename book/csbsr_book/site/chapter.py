@@ -21,6 +21,7 @@ from csbsr.study.profiles import Profile, load_profile
 from csbsr.study.provenance import repository_root, run_card
 from csbsr_book.site import table as tables
 from csbsr_book.site.display import Origin, render, run_card_html
+from csbsr_book.site.doors import BRANCH, repository_url
 from csbsr_book.site.exhibit import CaptionedFigure, Exhibit, figure_values, is_building, slug
 from csbsr_book.site.table import Table
 from csbsr_book.site.theme import STYLE
@@ -28,7 +29,8 @@ from csbsr_book.site.theme import STYLE
 if TYPE_CHECKING:
     from csbsr.study.results import ResultFile
 
-SOURCE_URL = "https://github.com/csbsr/csbsr/blob/main"
+LONG = 45
+"""Lines of code that a page shows open; more are folded."""
 
 
 class Chapter:
@@ -49,6 +51,7 @@ class Chapter:
         protocol: str = REPRODUCTION.name,
     ) -> None:
         self.name = name
+        self.profile_given = profile
         self.profile: Profile = load_profile(profile)
         self.protocol: Protocol = self.profile.protocol(protocol)
         self.data = str(data or os.environ.get("CSBSR_DATA") or "synthetic")
@@ -95,7 +98,7 @@ class Chapter:
             shown.figure.savefig(Path(folder) / f"{label}.png", dpi=144)
         numbers = figure_values(shown.figure)
         exhibit = self._exhibit(label, "figure", numbers, shown.results, shown.words)
-        self.html(shown.html(label, exhibit.publish()))
+        self.html(shown.html(exhibit))
         plt.close(shown.figure)
 
     def table(self, *shown: Table, label: str = "", results: Sequence["ResultFile"] = ()) -> None:
@@ -162,19 +165,33 @@ class Chapter:
         return {}
 
     def source(self, function: Callable[..., object]) -> None:
-        """Show the source of the function that computes an equation, with a link to its file."""
+        """Show the function that computes an equation, its name linked to the API page.
+
+        A function of more than `LONG` lines is folded.
+        """
         from pygments import highlight
         from pygments.formatters import HtmlFormatter
         from pygments.lexers import PythonLexer
 
-        lines, first = inspect.getsourcelines(inspect.unwrap(function))
-        path = Path(inspect.getsourcefile(inspect.unwrap(function)))
-        relative = path.relative_to(repository_root()).as_posix()
+        function = inspect.unwrap(function)
+        lines, first = inspect.getsourcelines(function)
+        path = Path(inspect.getsourcefile(function)).relative_to(repository_root()).as_posix()
         last = first + len(lines) - 1
         code = highlight("".join(lines), PythonLexer(), HtmlFormatter(nowrap=True))
-        where = f"{relative}, lines {first}-{last}"
-        link = f"{SOURCE_URL}/{relative}#L{first}-L{last}"
-        self.html(render("source.html", code=Markup(code), where=where, link=link))
+        repository = repository_url(repository_root())
+        name = f"{function.__module__}.{function.__qualname__}"
+        public = name.startswith("csbsr.") and "._" not in name and is_building()
+        text = render(
+            "source.html",
+            code=Markup(code),
+            name=name,
+            reference=f"a10-api.html#{name}" if public else "",
+            where=f"{path}, lines {first}-{last}",
+            link=repository and f"{repository}/blob/{BRANCH}/{path}#L{first}-L{last}",
+            lines=len(lines),
+            folded=len(lines) > LONG,
+        )
+        self.html(text)
 
     def run_card(self) -> None:
         """Show where the numbers of this page come from."""
