@@ -23,6 +23,7 @@ def _common(parser: argparse.ArgumentParser, seeds: bool = False) -> None:
 
 PICTURES = ("mask", "overlay", "sr", "prob", "kernel")
 MODEL = "a .safetensors file, the folder of a finished run, or an experiment's id"
+SHIPPED = "(default: the model that comes with csbsr)"
 
 
 def _which(parser: argparse.ArgumentParser) -> None:
@@ -124,7 +125,7 @@ def build_parser() -> argparse.ArgumentParser:
     convert.add_argument("--as", dest="name", required=True, help="name of the released network")
 
     evaluate = commands.add_parser("evaluate", help="evaluate a model on a data set")
-    evaluate.add_argument("weights", help=MODEL)
+    evaluate.add_argument("weights", nargs="?", help=f"{MODEL} {SHIPPED}")
     _which(evaluate)
     evaluate.add_argument("--experiment", help="whose place in the tables published weights take")
     evaluate.add_argument("--output", type=Path, help="JSON file to write, instead of the tables")
@@ -136,7 +137,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     segment = commands.add_parser("segment", help="find cracks in photographs of any size")
     segment.add_argument("images", nargs="+", help="files, folders or patterns such as '*.jpg'")
-    segment.add_argument("--weights", required=True, help=MODEL)
+    segment.add_argument("--weights", help=f"{MODEL} {SHIPPED}")
     _which(segment)
     segment.add_argument("--output", type=Path, default=Path("segmented"), help="folder")
     segment.add_argument("--threshold", type=float, help="in 0..1 (default: the model's own)")

@@ -10,6 +10,7 @@ from csbsr.distributed import process_group
 from csbsr.files import write_json
 from csbsr.inference.batch import SegmentOptions, segment_files
 from csbsr.inference.photographs import find_photographs
+from csbsr.inference.shipped import load_shipped
 from csbsr.model_file import LoadedModel, load_model
 from csbsr.study.experiments import experiments, with_ancestors
 from csbsr.study.freshness import find_fresh
@@ -200,6 +201,10 @@ def import_weights(arguments: argparse.Namespace) -> int:
 
 
 def _model(arguments: argparse.Namespace) -> LoadedModel:
+    if arguments.weights is None:
+        if arguments.profile is not None or arguments.seed is not None:
+            raise ValueError("--profile and --seed choose among your runs; name an experiment, too")
+        return load_shipped()
     runs = arguments.runs or repository_root() / "runs"
     return load_model(find_model(arguments.weights, runs, arguments.profile, arguments.seed))
 
