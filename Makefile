@@ -7,11 +7,11 @@ DATA ?= synthetic
 SEED ?= 0
 TORCH ?= gpu
 
-.PHONY: help setup book test test-slow lint model clean distclean
+.PHONY: help setup book student instructor slides pdf test test-slow test-browser test-slurm gpu-check lint model clean distclean
 .DEFAULT_GOAL := help
 
 help:  ## show this list
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
+	@grep -E '^[a-z -]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 	@echo "  PROFILE=smoke|quick|paper  DATA=synthetic|DIR  SEED=N  change what 'make book' runs; TORCH=cpu installs torch without CUDA"
 
 setup: $(VENV)/.installed  ## create .venv from requirements.lock
@@ -34,12 +34,27 @@ endif
 book: setup  ## run every chapter at PROFILE and render _build/html/index.html
 	@$(BIN)/csbsr book --profile $(PROFILE) --data $(DATA) --seed $(SEED)
 
+student instructor: setup  ## notebooks with gaps and checks / with solutions and teaching notes
+	@$(BIN)/csbsr form $@
+
+slides pdf: setup  ## a reveal.js deck per chapter / the book as one PDF (after make book)
+	@$(BIN)/csbsr form $@
+
 test: setup lint  ## lint, the committed results, and the fast tests
 	@$(BIN)/csbsr results check --committed
-	@$(BIN)/python -m pytest
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+
+test-slurm: setup  ## a sweep on a SLURM that is started here (root; slurm-wlm and munge)
+	@$(BIN)/python -m pytest -m slurm tests/test_slurm.py
 
 test-slow: setup  ## the tests marked slow
 	@$(BIN)/python -m pytest -m slow
+
+test-browser: setup  ## open every page of the rendered book in Chromium (after make book)
+	@$(BIN)/python -m pytest -m browser tests/browser
+
+gpu-check: setup  ## everything that needs a GPU, unattended, into benchmarks/results/check_cuda.json
+	@$(BIN)/python benchmarks/gpu_check.py
 
 lint: setup  ## ruff, check and format
 	@$(BIN)/ruff check .

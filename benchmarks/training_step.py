@@ -88,6 +88,7 @@ def stage_of(form: Form, options: argparse.Namespace, iterations: int = 1000) ->
 
 
 def clock(device: torch.device) -> float:
+    """Wall time of a GPU that has finished, or the time that this process computed on a CPU."""
     if device.type == "cuda":
         torch.cuda.synchronize()
         return time.perf_counter()

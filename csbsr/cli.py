@@ -1,16 +1,28 @@
 """The `csbsr` command: a thin layer over the package; bad input ends with one line and code 2."""
 
 import argparse
+import errno
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 BAD_INPUT, FAILED, STOPPED = 2, 1, 130
+NO_FAULT_OF_THE_INPUT = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG, errno.ENOMEM)
+"""What the machine answers when it is full or broken, whatever it was asked for."""
 PROTOCOLS = "reproduction, released or printed"
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong with the arguments in one line, without the list of all options."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(BAD_INPUT, f"{_line(f'{self.prog}: {message}; see {self.prog} --help')}\n")
+
+
 def _common(parser: argparse.ArgumentParser, seeds: bool = False) -> None:
-    parser.add_argument("--profile", default="smoke", help="smoke, quick or paper")
+    parser.add_argument("--profile", default="smoke", help="smoke, quick, paper, or FILE.toml")
     if seeds:
         parser.add_argument("--seeds", default="0", help="such as 3, 0-7 or 0,2,5-7")
     else:
@@ -28,15 +40,21 @@ SHIPPED = "(default: the model that comes with csbsr)"
 
 def _which(parser: argparse.ArgumentParser) -> None:
     """Which model, where the id of an experiment leaves it open."""
-    parser.add_argument("--profile", help="profile in which the experiment was run")
+    parser.add_argument("--profile", help="its name, or FILE.toml, of an experiment")
     parser.add_argument("--seed", type=int, help="seed with which the experiment was run")
     parser.add_argument("--runs", type=Path, help="folder of runs (default: runs)")
 
 
 def _data_parser(commands: argparse._SubParsersAction) -> None:
     """`csbsr data` and its actions."""
-    data = commands.add_parser("data", help="check, convert, split, audit or degrade a data set")
+    data = commands.add_parser(
+        "data", help="fetch, check, convert, split, audit or degrade a data set"
+    )
     actions = data.add_subparsers(dest="action", required=True, metavar="ACTION")
+    fetch = actions.add_parser("fetch", help="get a published data set: khanhha, div2k, flickr2k")
+    fetch.add_argument("name", help="khanhha, div2k or flickr2k")
+    fetch.add_argument("output", type=Path, help="folder to make")
+    fetch.add_argument("--archive", type=Path, help="the file, where it was got by hand")
     check = actions.add_parser("check", help="read everything, say what is there and doubtful")
     check.add_argument("folder", type=Path)
     check.add_argument("--sheet", type=Path, help="write a contact sheet (PNG) of the test split")
@@ -69,9 +87,22 @@ def _how(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-pretrained", action="store_true", help="do without ImageNet weights")
 
 
+def _cluster(parser: argparse.ArgumentParser) -> None:
+    """Where the jobs of a sweep are run, and what each of them asks of a cluster."""
+    parser.add_argument("--launcher", choices=("local", "slurm"), default="local")
+    cluster = parser.add_argument_group("of each job, with --launcher slurm")
+    cluster.add_argument("--partition")
+    cluster.add_argument("--account")
+    cluster.add_argument("--time", help="in one go: minutes, 24:00:00 or 2-12 (default: 24 h)")
+    cluster.add_argument("--gpus", type=int, help="on each node (default: 1; 0: CPU only)")
+    cluster.add_argument("--nodes", type=int, help="that train together (default: 1)")
+    cluster.add_argument("--cpus", type=int, help="for each process (default: 4)")
+    cluster.add_argument("--memory", type=int, help="GB on each node (default: the cluster's)")
+
+
 def build_parser() -> argparse.ArgumentParser:
     """All subcommands with their options."""
-    parser = argparse.ArgumentParser(prog="csbsr", description=__doc__.split(":")[0])
+    parser = _Parser(prog="csbsr", description=__doc__.split(":")[0])
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
 
     run = commands.add_parser("run", help="train and evaluate one experiment, write its JSON")
@@ -88,15 +119,30 @@ def build_parser() -> argparse.ArgumentParser:
         many.add_argument("names", nargs="+", help="ids, 'table II', 'primary' or 'all'")
         _common(many, seeds=True)
         _how(many)
-        many.add_argument("--jobs", type=int, default=1, help="processes side by side")
+        many.add_argument("--jobs", type=int, help="processes side by side (default: 1)")
         many.add_argument("--order", choices=("breadth", "depth"), default="breadth")
         if name == "sweep":
-            many.add_argument("--nice", type=int, default=0, help="how much others go first, 0..19")
+            many.add_argument("--nice", type=int, help="how much others go first, 0..19")
+            _cluster(many)
+
+    cost = commands.add_parser("cost", help="predict hours, memory and money of a table")
+    cost.add_argument("names", nargs="+", help="II to VI, ids, 'primary' or 'all'")
+    cost.add_argument("--profile", default="paper", help="smoke, quick or paper")
+    cost.add_argument("--gpu", default="a100-80gb", help="a machine of csbsr/study/machines.toml")
+    cost.add_argument(
+        "--precision", choices=("fp32", "tf32", "bf16"), help="default: the profile's"
+    )
+    cost.add_argument("--seeds", default="0", help="such as 3, 0-7 or 0,2,5-7")
 
     book = commands.add_parser("book", help="run every chapter and render the book")
     _common(book)
     book.add_argument("--jobs", type=int, default=2, help="notebooks executed side by side")
     book.add_argument("--release", action="store_true", help="refuse stale results")
+
+    form = commands.add_parser("form", help="write the book for students, as slides or as PDF")
+    form.add_argument("form", choices=("student", "instructor", "slides", "pdf"))
+    form.add_argument("names", nargs="*", help="chapters such as lab-1-degradation (default: all)")
+    form.add_argument("--output", type=Path, help="folder, or the PDF file (default: in _build)")
 
     table = commands.add_parser("table", help="print a table of the paper beside ours")
     table.add_argument("number", help="II, III, IV, V or VI")
@@ -111,11 +157,21 @@ def build_parser() -> argparse.ArgumentParser:
         "--update", action="store_true", help="write today's verdicts to the ledger"
     )
 
-    results = commands.add_parser("results", help="say which result files may not be relied on")
+    results = commands.add_parser("results", help="check, pack and merge result files")
     checks = results.add_subparsers(dest="action", required=True, metavar="ACTION")
     check = checks.add_parser("check", help="refuse what is stale, damaged, misplaced or no result")
     check.add_argument("--results", type=Path, help="folder of result files (default: results)")
     check.add_argument("--committed", action="store_true", help="only the files that git tracks")
+    pack = checks.add_parser("pack", help="write results and their pictures into one archive")
+    pack.add_argument("archive", type=Path, help="the .zip to write")
+    merge = checks.add_parser("merge", help="take what is missing here from an archive")
+    merge.add_argument("archive", type=Path)
+    for action in (pack, merge):
+        action.add_argument("--results", type=Path, help="folder of result files")
+    keep = checks.add_parser("keep-log", help="keep the training log of a run beside its result")
+    keep.add_argument("experiment")
+    keep.add_argument("--runs", type=Path, help="folder of runs (default: runs)")
+    _common(keep)
 
     weights = commands.add_parser("weights", help="convert published checkpoints")
     kinds = weights.add_subparsers(dest="action", required=True, metavar="ACTION")
@@ -130,6 +186,10 @@ def build_parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--experiment", help="whose place in the tables published weights take")
     evaluate.add_argument("--output", type=Path, help="JSON file to write, instead of the tables")
     evaluate.add_argument("--data", help="folder in the Khanhha layout, or 'synthetic'")
+    evaluate.add_argument("--lr", help="folder of LR images (lr/) and HR masks (masks/) instead")
+    evaluate.add_argument(
+        "--mask-values", help="what is crack in masks: crack=255, any>0, inverted"
+    )
     evaluate.add_argument("--results", type=Path)
     evaluate.add_argument("--protocol", help=f"{PROTOCOLS} (default: the model's own)")
     evaluate.add_argument("--device", default="auto")
@@ -175,7 +235,9 @@ def _dispatch(arguments: argparse.Namespace) -> int:
         "run": commands.run,
         "sweep": commands.sweep,
         "status": commands.status,
+        "cost": commands.predict,
         "book": commands.book,
+        "form": commands.form,
         "table": commands.table,
         "figure": commands.figure,
         "claims": commands.claims,
@@ -190,29 +252,52 @@ def _dispatch(arguments: argparse.Namespace) -> int:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code (0 done, 1 failed, 2 bad input, 130 stopped)."""
-    parser = build_parser()
-    arguments = parser.parse_args(argv)
-    if arguments.command is None:
-        parser.print_help()
-        return 0
-    from csbsr.training.guards import NotFinite, OutOfMemory, Stopped
-
+    for stream in (sys.stdout, sys.stderr):  # names of files may be of any bytes
+        stream.reconfigure(errors="backslashreplace")
     try:
+        parser = build_parser()
+        arguments = parser.parse_args(argv)
+        if arguments.command is None:
+            parser.print_help()
+            return 0
         return _dispatch(arguments)
     except ValueError as error:
         return _say(error, BAD_INPUT)
-    except (Stopped, KeyboardInterrupt) as error:
-        return _say(error if str(error) else "stopped", STOPPED)
-    except (NotFinite, OutOfMemory) as error:
-        return _say(error, FAILED)
+    except KeyboardInterrupt as error:
+        return _say(str(error) or "stopped", STOPPED)
+    except BrokenPipeError:  # whoever read our output has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        return _say(f"{where}{error.strerror or error}", BAD_INPUT)
+        code = FAILED if error.errno in NO_FAULT_OF_THE_INPUT else BAD_INPUT
+        return _say(f"{where}{error.strerror or error}", code)
+    except MemoryError:
+        return _say("out of memory; close other programs, or work on fewer pixels", FAILED)
+    except Exception as error:
+        return _say(error, _code_of(error))
+
+
+def _code_of(error: Exception) -> int:
+    """The exit code of an error that has its own one line; others are ours, and are raised."""
+    from csbsr.allocator import is_out_of_memory
+    from csbsr.training.guards import NotFinite, OutOfMemory, Stopped
+
+    if isinstance(error, Stopped):
+        return STOPPED
+    if isinstance(error, (NotFinite, OutOfMemory)) or is_out_of_memory(error):
+        return FAILED
+    raise error
 
 
 def _say(what: object, code: int) -> int:
-    print(f"csbsr: {what}", file=sys.stderr)
+    print(f"csbsr: {_line(what)}", file=sys.stderr)
     return code
+
+
+def _line(what: object) -> str:
+    """Text as one line: names of files may hold line breaks, too."""
+    return " ".join(str(what).split())
 
 
 if __name__ == "__main__":

@@ -3,9 +3,11 @@
 import argparse
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from csbsr.data.masks import WHITE_ON_BLACK, MaskRule
 from csbsr.distributed import process_group
 from csbsr.files import write_json
 from csbsr.inference.batch import SegmentOptions, segment_files
@@ -21,8 +23,9 @@ from csbsr.study.graph import (
     parse_seeds,
     primary_experiments,
 )
-from csbsr.study.profiles import NAMES, load_profile
+from csbsr.study.profiles import NAMES, SUFFIX, load_profile
 from csbsr.study.provenance import repository_root
+from csbsr.study.results import ResultFile, read_result, require_writable
 from csbsr.study.run import (
     Request,
     default_data,
@@ -31,6 +34,7 @@ from csbsr.study.run import (
     run_experiments,
     run_shared,
 )
+from csbsr.study.slurm import Allocation, parse_time, submit
 from csbsr.study.sources import data_name
 from csbsr.study.steps import cost
 from csbsr.study.sweep import chosen, failure_lines, run_sweep, status_lines
@@ -41,15 +45,28 @@ def _results(arguments: argparse.Namespace) -> Path:
     return arguments.results or repository_root() / "results"
 
 
+def _existing(arguments: argparse.Namespace) -> Path:
+    """The folder of results to look at; a name that is mistyped holds none."""
+    folder = _results(arguments)
+    if arguments.results and not folder.is_dir():
+        raise ValueError(f"folder of results {folder} does not exist; check the name")
+    return folder
+
+
 def _request(arguments: argparse.Namespace) -> Request:
     return Request(
-        profile=arguments.profile,
+        profile=_profile_path(arguments.profile),
         data=arguments.data or default_data(),
         seed=getattr(arguments, "seed", 0),
         results=_results(arguments),
         protocol=arguments.protocol,
         mask_values=arguments.mask_values,
     )
+
+
+def _profile_path(name: str) -> str:
+    """A profile of one's own by its whole path: notebooks and other processes stand elsewhere."""
+    return str(Path(name).resolve()) if name.endswith(SUFFIX) else name
 
 
 def _overview() -> int:
@@ -94,38 +111,90 @@ def _training_request(arguments: argparse.Namespace) -> Request:
     )
 
 
-def _graph(arguments: argparse.Namespace) -> Graph:
-    """The jobs of `csbsr sweep` and `csbsr status`."""
+def _names(words: list[str]) -> list[str]:
+    """The experiments that words stand for: ids, tables, `primary` or `all`."""
     from csbsr_book.paper.printed import experiments_of, load_tables
 
     known = {f"table {number}": experiments_of(number) for number in load_tables()}
     known |= {"all": all_experiments(), "primary": primary_experiments()}
-    names = chosen(arguments.names, known)
+    return chosen(words, known)
+
+
+def _graph(arguments: argparse.Namespace, here: bool) -> Graph:
+    """The jobs of `csbsr sweep` and `csbsr status`; here: whether this machine is to run them."""
+    names = _names(arguments.names)
     seeds = parse_seeds(arguments.seeds)
-    context = prepare(replace(_training_request(arguments), seed=seeds[0]), with_ancestors(names))
+    request = replace(_training_request(arguments), seed=seeds[0])
+    device = request.device if here else "cpu"  # a login node lacks the GPUs of the others
+    context = prepare(replace(request, device=device), with_ancestors(names))
     for note in context.notes:
         _note(f"note: {note}")
-    return build_graph(context, names, seeds, arguments.order)
+    return replace(build_graph(context, names, seeds, arguments.order), request=request)
+
+
+def _allocation(arguments: argparse.Namespace) -> Allocation:
+    """What is asked of the cluster; ValueError for what the other launcher alone understands."""
+    slurm = arguments.launcher == "slurm"
+    asked = ("partition", "account", "time", "gpus", "nodes", "cpus", "memory")
+    given = {name: v for name in asked if (v := getattr(arguments, name)) is not None}
+    wrong = [n for n in ("jobs", "nice") if getattr(arguments, n) is not None] if slurm else given
+    for name in wrong:
+        launcher = "local" if slurm else "slurm"
+        raise ValueError(f"--{name} is for --launcher {launcher}; leave it out")
+    if "time" in given:
+        given["minutes"] = parse_time(given.pop("time"))
+    return Allocation(**given)
 
 
 def sweep(arguments: argparse.Namespace) -> int:
-    """`csbsr sweep`: run what is missing; 1 when a run failed."""
-    os.nice(arguments.nice)
-    outcome = run_sweep(_graph(arguments), arguments.jobs, say=_note)
+    """`csbsr sweep`: run what is missing, here or on a cluster; 1 when a run failed here."""
+    allocation = _allocation(arguments)
+    if arguments.launcher == "slurm":
+        submit(_graph(arguments, here=False), allocation, say=_note)
+        return 0
+    os.nice(arguments.nice or 0)
+    outcome = run_sweep(_graph(arguments, here=True), _side_by_side(arguments), say=_note)
     for line in failure_lines(outcome):
         _note(line)
     return 1 if outcome.failures else 0
 
 
+def _side_by_side(arguments: argparse.Namespace) -> int:
+    return 1 if arguments.jobs is None else arguments.jobs
+
+
 def status(arguments: argparse.Namespace) -> int:
     """`csbsr status`: how the same experiments and seeds stand, from files alone."""
-    for line in status_lines(_graph(arguments), arguments.jobs):
+    for line in status_lines(_graph(arguments, here=False), _side_by_side(arguments)):
         print(line)
     return 0
 
 
+def predict(arguments: argparse.Namespace) -> int:
+    """`csbsr cost`: hours, memory and money of experiments before they are run."""
+    from csbsr_book.chapters.cost import job_table, predicted
+    from csbsr_book.paper.printed import load_tables
+    from csbsr_book.site.table import text
+
+    words: list[str] = []
+    for word in arguments.names:  # `csbsr cost IV` is Table IV, as in `csbsr table IV`
+        bare = word.upper() in load_tables() and words[-1:] != ["table"]
+        words += ["table", word] if bare else [word]
+    profile = load_profile(arguments.profile)
+    found = predicted(
+        _names(words),
+        profile,
+        arguments.gpu,
+        arguments.precision or profile.precision,
+        repository_root() / "benchmarks" / "results",
+        len(parse_seeds(arguments.seeds)),
+    )
+    print(text(job_table(found)))
+    return 0
+
+
 def _note(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    print(line.replace("\n", " "), file=sys.stderr, flush=True)
 
 
 def book(arguments: argparse.Namespace) -> int:
@@ -139,19 +208,31 @@ def book(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def form(arguments: argparse.Namespace) -> int:
+    """`csbsr form student`: notebooks with gaps or solutions, slides, or the PDF of the book."""
+    from csbsr_book.site.forms import write_form
+
+    for path in write_form(arguments.form, repository_root(), arguments.names, arguments.output):
+        print(path)
+    return 0
+
+
 def table(arguments: argparse.Namespace) -> int:
     """`csbsr table II`: the paper's numbers beside ours, as text."""
     from csbsr_book.chapters.tables import paper_table
-    from csbsr_book.paper.printed import experiments_of
+    from csbsr_book.paper.printed import experiments_of, load_tables
     from csbsr_book.site.table import text
 
     request, number = _request(arguments), arguments.number.upper()
+    if number not in load_tables():
+        raise ValueError(f"table '{number}' holds no results; choose {', '.join(load_tables())}")
     run_experiments(experiments_of(number), request)
-    protocol = load_profile(request.profile).protocol(request.protocol).name
+    profile = load_profile(request.profile)
+    protocol = profile.protocol(request.protocol).name
     data = data_name(request.data)
-    ours = find_fresh(request.results, request.profile, data, protocol)
+    ours = find_fresh(request.results, profile.name, data, protocol)
     authors = find_fresh(request.results, "authors", data).fresh
-    if request.profile == "smoke":
+    if not profile.is_result:
         print("SMOKE RUN: the numbers below prove that the code runs; they are not results")
     print(text(paper_table(number, ours, authors)))
     return 0
@@ -161,16 +242,17 @@ def figure(arguments: argparse.Namespace) -> int:
     """`csbsr figure 6`: run the chapter that holds a figure and keep its picture."""
     from csbsr_book.site.build import figure_file
 
+    require_writable(arguments.output, "--output")
     print(figure_file(arguments.number, _request(arguments), arguments.output, _note))
     return 0
 
 
 def claims(arguments: argparse.Namespace) -> int:
     """`csbsr claims`: verdicts on every claim, from the paper and from results."""
-    from csbsr_book.paper.checks import collect_results
-    from csbsr_book.paper.claims import claims_text, update_ledger
+    from csbsr_book.paper.ledger import claims_text, update_ledger
+    from csbsr_book.paper.numbers import collect_results
 
-    results = collect_results(_results(arguments))
+    results = collect_results(_existing(arguments))
     if arguments.update:
         changed = update_ledger(results)
         print(f"{len(changed)} verdicts changed: {', '.join(changed) or 'none'}")
@@ -180,16 +262,67 @@ def claims(arguments: argparse.Namespace) -> int:
 
 
 def results(arguments: argparse.Namespace) -> int:
-    """`csbsr results check`: a line per file that may not be relied on, and exit code 1."""
+    """`csbsr results`: check, pack or merge result files, or keep the log of a run beside one."""
+    actions = {
+        "check": _check_results,
+        "pack": _pack_results,
+        "merge": _merge_results,
+        "keep-log": _keep_log,
+    }
+    return actions[arguments.action](arguments)
+
+
+def _check_results(arguments: argparse.Namespace) -> int:
+    """A line per file that may not be relied on, and exit code 1."""
     from csbsr.study.audit import committed_files, refused, result_files
 
-    folder = _results(arguments)
+    folder = _existing(arguments)
     paths = (committed_files if arguments.committed else result_files)(folder)
     lines = refused(paths, folder)
     for line in lines:
         print(line)
     _note(f"{len(paths)} results checked in {folder}, {len(lines)} refused")
     return 1 if lines else 0
+
+
+def _pack_results(arguments: argparse.Namespace) -> int:
+    from csbsr.study.exchange import pack
+
+    packed, lines = pack(_results(arguments), arguments.archive)
+    for line in lines:
+        _note(f"left out: {line}")
+    _note(f"{len(packed)} results packed, {len(lines)} left out")
+    print(arguments.archive)
+    return 0
+
+
+def _merge_results(arguments: argparse.Namespace) -> int:
+    from csbsr.study.exchange import merge
+
+    report = merge(arguments.archive, _results(arguments))
+    for place in report.taken:
+        print(f"took      {place}")
+    for word, places in (("kept ours", report.kept), ("left out", report.left)):
+        for place, why in places:
+            print(f"{word:<10}{place}: {why}")
+    _note(f"{len(report.taken)} taken, {len(report.kept)} kept, {len(report.left)} left out")
+    return 0
+
+
+def _keep_log(arguments: argparse.Namespace) -> int:
+    from csbsr.study.experiments import experiment
+    from csbsr.study.kept_logs import keep_log
+    from csbsr.study.results import result_path
+    from csbsr.study.sources import data_name
+
+    request, row = _request(arguments), experiment(arguments.experiment)
+    profile, data = load_profile(request.profile), data_name(request.data)
+    protocol = profile.protocol(request.protocol).name
+    runs = arguments.runs or request.results.parent / "runs"
+    folder = runs / profile.name / data / f"seed{request.seed}"
+    result = result_path(request.results, profile.name, data, protocol, row.id, request.seed)
+    print(keep_log(row, folder, result))
+    return 0
 
 
 def import_weights(arguments: argparse.Namespace) -> int:
@@ -206,7 +339,8 @@ def _model(arguments: argparse.Namespace) -> LoadedModel:
             raise ValueError("--profile and --seed choose among your runs; name an experiment, too")
         return load_shipped()
     runs = arguments.runs or repository_root() / "runs"
-    return load_model(find_model(arguments.weights, runs, arguments.profile, arguments.seed))
+    profile = arguments.profile and load_profile(arguments.profile).name
+    return load_model(find_model(arguments.weights, runs, profile, arguments.seed))
 
 
 def evaluate_weights(arguments: argparse.Namespace) -> int:
@@ -215,29 +349,42 @@ def evaluate_weights(arguments: argparse.Namespace) -> int:
 
     if arguments.output and arguments.output.exists():
         raise ValueError(f"output {arguments.output} is there already; give another name")
+    if arguments.lr and arguments.data:
+        raise ValueError("--lr names the images, and so does --data; give one of them")
     model = _model(arguments)
+    in_place = model.released and not (arguments.output or arguments.lr)
+    if arguments.experiment and not in_place:
+        raise ValueError("--experiment gives published weights a place in the tables; leave it out")
     how = {
-        "data": arguments.data or default_data(),
+        "data": arguments.lr or arguments.data or default_data(),
         "protocol_name": arguments.protocol,
         "device": pick_device(arguments.device),
         "limit": arguments.limit,
+        "rule": MaskRule.parse(arguments.mask_values) if arguments.mask_values else WHITE_ON_BLACK,
     }
-    in_place = model.released and not arguments.output
-    if arguments.experiment and not in_place:
-        raise ValueError("--experiment gives published weights a place in the tables; leave it out")
     if in_place:
         place = arguments.experiment
-        print(evaluate_in_place(model, experiment_name=place, results=_results(arguments), **how))
+        path = evaluate_in_place(model, experiment_name=place, results=_results(arguments), **how)
+        result = read_result(path)
+        _note(f"the authors' line of {result.experiment} for the data set '{result.card['data']}':")
+        _say_metrics(result, _note)
+        print(path)
         return 0
-    content = measure(model, **how)
+    content = measure(model, lr=bool(arguments.lr), **how)
     if arguments.output:
         write_json(arguments.output, content)
         print(arguments.output)
         return 0
-    for name, value in content["metrics"].items():
-        if isinstance(value, float):
-            print(f"{name:<22}{value:.7g}")
+    _say_metrics(ResultFile(Path(), content), print)
     return 0
+
+
+def _say_metrics(result: ResultFile, say: Callable[[str], None]) -> None:
+    for name, value in result.metrics.items():
+        if isinstance(value, float):
+            say(f"{name:<22}{value:.7g}")
+    if result.without_cracks:
+        _note("note: no mask has any crack, so IoU and HD say nothing about finding cracks")
 
 
 def segment(arguments: argparse.Namespace) -> int:
@@ -262,7 +409,7 @@ def segment(arguments: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         raise KeyboardInterrupt("stopped; the same command with --resume goes on") from None
     for path in report.masks:
-        print(str(path).encode(errors="backslashreplace").decode())
+        print(path)
     if report.failures:
         _note(f"{len(report.failures)} of {len(photographs)} photographs failed:")
         for path, reason in report.failures:

@@ -1,10 +1,11 @@
-"""What `csbsr data` does: check, convert, split, audit and degrade folders of crack images."""
+"""What `csbsr data` does: fetch, check, convert, split, audit, degrade folders of crack images."""
 
 import argparse
 import sys
 
 from csbsr.data.audit import audit_folder, check_folder, contact_sheet, open_splits, table_text
 from csbsr.data.cracks import CrackFolder
+from csbsr.data.fetch import fetch, published
 from csbsr.data.folders import convert, degrade_folder, split
 from csbsr.data.masks import WHITE_ON_BLACK, MaskRule
 from csbsr.inference.rasters import write_png
@@ -13,7 +14,7 @@ from csbsr.protocol import protocol_named
 
 def data(arguments: argparse.Namespace) -> int:
     """`csbsr data ACTION`."""
-    text = arguments.mask_values
+    text = getattr(arguments, "mask_values", None)
     rule = MaskRule.parse(text) if text else WHITE_ON_BLACK
     return _ACTIONS[arguments.action](arguments, rule)
 
@@ -69,7 +70,19 @@ def _degrade(arguments: argparse.Namespace, rule: MaskRule) -> int:
     return 0
 
 
+def _fetch(arguments: argparse.Namespace, rule: MaskRule) -> int:
+    known = published()
+    if arguments.name not in known:
+        raise ValueError(f"'{arguments.name}' is unknown; choose one of {', '.join(known)}")
+    entry = known[arguments.name]
+    print(f"{entry.title}; {entry.page}; terms: {entry.terms}", file=sys.stderr)
+    fetch(entry, arguments.output, arguments.archive, lambda line: print(line, file=sys.stderr))
+    print(arguments.output)
+    return 0
+
+
 _ACTIONS = {
+    "fetch": _fetch,
     "check": _check,
     "convert": _convert,
     "split": _split,

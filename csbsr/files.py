@@ -1,8 +1,9 @@
-"""Files that several processes share: written whole or not at all, and one writer at a time."""
+"""Files and folders written whole or not at all, and one writer at a time."""
 
 import contextlib
 import json
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -65,6 +66,30 @@ def replacing(path: Path) -> Iterator[Path]:
         raise OSError(error.errno, error.strerror or str(error), str(path)) from error
     except BaseException:
         temporary.unlink(missing_ok=True)
+        raise
+
+
+@contextlib.contextmanager
+def new_folder(output: Path) -> Iterator[Path]:
+    """A folder to fill; it becomes `output` at the end, or vanishes on any error.
+
+    ValueError when `output` is there already, unless it is an empty folder.
+    """
+    there = ValueError(f"output {output} is there already; name another folder")
+    output = Path(os.path.abspath(output))
+    if os.path.lexists(output) and (not output.is_dir() or any(output.iterdir())):
+        raise there
+    output.parent.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(dir=output.parent, prefix=f".{output.name}.", suffix=".part"))
+    try:
+        yield folder
+        folder.chmod(0o755)
+        try:
+            folder.replace(output)
+        except OSError:  # somebody else was faster
+            raise there from None
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
         raise
 
 

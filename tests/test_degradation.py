@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from devices import DEVICES
 
 from csbsr.data.noise import power_law
 from csbsr.degradation import (
@@ -18,6 +19,7 @@ from csbsr.degradation import (
 )
 from csbsr.protocol import PRINTED, RELEASED
 from csbsr.realistic import STRENGTHS, disc_kernel, motion_kernel, realistic
+from csbsr.training.waits import no_waiting
 
 
 def images(*shape: int) -> torch.Tensor:
@@ -187,14 +189,11 @@ def test_motion_and_defocus_kernels_sum_to_one_and_are_centred():
         assert abs(float((kernel[0, 0].sum(1) * axis).sum())) < 0.2
 
 
-@pytest.mark.gpu
-def test_the_device_is_never_waited_for():
+@pytest.mark.parametrize("device", DEVICES)
+def test_the_device_is_never_waited_for(device):
     x, k = images(2, 3, 64, 64), kernels(2)
     expected = degrade(x, k, PRINTED)
-    x, k = x.cuda(), k.cuda()
-    torch.cuda.set_sync_debug_mode("error")
-    try:
+    x, k = x.to(device), k.to(device)
+    with no_waiting(torch.device(device)):
         lr = degrade(x, k, PRINTED)
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
     torch.testing.assert_close(lr.cpu(), expected, rtol=0, atol=2e-6)

@@ -32,7 +32,6 @@ from csbsr_book.chapters.network_tables import (
     shape_table,
 )
 from csbsr_book.chapters.networks import Layout, Node, chain, draw
-from csbsr_book.paper.claims import verdicts_on_results
 from csbsr_book.paper.printed import load_parameters, load_table
 from csbsr_book.site.drawing import SMALL
 from csbsr_book.site.table import Words, html, values
@@ -209,14 +208,14 @@ def test_table_1_has_the_papers_ticks():
 
 def test_hyperparameters_come_from_their_files():
     table = html(summary_tables.hyperparameter_table())
-    assert table.count('scope="row"') == len(load_parameters())
+    split = summary_tables.SPLIT.values()
+    more = sum(len(rows) - 1 for rows in split) + 1  # and the crop, which has no one number
+    assert table.count('scope="row"') == len(load_parameters()) + more
+    assert "alpha alpha" not in table
+    quick = load_profile("quick")
+    rows = {row[0]: row for row in values(summary_tables.hyperparameter_table())["rows"]}
+    assert rows["learning rate, step 2"][4] == quick.step2.lr_sr
+    assert rows["learning rate of S, step 3"][4] == quick.step3.lr_sr
+    assert rows["training crop"][4] == quick.images.crop
     assert "0.2 to 4 px^2" in table
     assert f"{load_profile('quick').step1.lr_sr:.1e}".replace("e-0", "e-") in table
-
-
-def test_every_part_of_the_paper_has_verdicts():
-    table = values(summary_tables.verdicts_by_part(verdicts_on_results({})))
-    assert len(table["rows"]) == len(summary_tables.PARTS)
-    columns = [(column["title"], column.get("note")) for column in table["columns"]]
-    assert ("not run", "(printed)") not in columns
-    assert ("not run", "(ours)") in columns

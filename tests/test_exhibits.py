@@ -244,10 +244,15 @@ def test_a_built_chapter_links_to_what_the_build_stages(
     executed = nbformat.read(request.staging / "notebooks" / "01-x.ipynb", 4)
     outputs = [o.data["text/html"] for o in executed.cells[-1].outputs]
     links = [link for text in outputs for link in Links(text).found]
-    assert links == [f"../_static/exhibits/01-x/{n}-1.json" for n in ("table", "figure")]
+    names = ("table-1.json", "figure-1.png", "figure-1.json")
+    assert links == [f"../_static/exhibits/01-x/{name}" for name in names]
     for link in links:
         target = request.staging / "book" / link.removeprefix("../")
-        assert json.loads(target.read_text())["run_card"]["seed"] == 0
+        if target.suffix == ".json":
+            assert json.loads(target.read_text())["run_card"]["seed"] == 0
+        else:
+            assert target.read_bytes().startswith(b"\x89PNG")
+            assert f'src="{link}"' in "".join(outputs)
     assert FOLDER_VARIABLE not in os.environ
     alone = tmp_path / "alone" / "01-x.ipynb"
     execute(tmp_path / "notebooks" / "01-x.ipynb", alone, request.parameters)

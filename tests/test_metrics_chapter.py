@@ -12,6 +12,7 @@ from csbsr.metrics.plain import surface_lengths
 from csbsr_book.chapters import metrics as metric_figures
 from csbsr_book.chapters import metrics as metric_tables
 from csbsr_book.chapters.example_crack import example_crack
+from csbsr_book.chapters.kernels import guesses_table
 from csbsr_book.explorables.threshold import threshold_slider
 from csbsr_book.site.table import html, values
 
@@ -43,7 +44,7 @@ def test_figures_and_tables_can_be_made(prediction: tuple[np.ndarray, np.ndarray
         metric_tables.worked_table(),
         metric_tables.empty_table(),
         metric_tables.interval_table(*prediction),
-        metric_tables.kernel_psnr_table(20),
+        guesses_table(),
         metric_tables.fidelity_table(example_crack(size=64, seed=1).image),
     )
     assert all("<figcaption>" in html(t) and "nan" not in html(t) for t in tables)

@@ -1,13 +1,50 @@
 """Profiles and experiments: validated data, unknown names refused in one line."""
 
+from pathlib import Path
+
 import pytest
 
+from csbsr.cli import main
 from csbsr.protocol import PRINTED, RELEASED, REPRODUCTION, protocol_named
 from csbsr.study.experiments import M_SEARCH, experiment, experiments, with_ancestors
+from csbsr.study.freshness import is_stale
 from csbsr.study.profiles import NAMES, load_profile, parse_profile
 from csbsr.study.provenance import PACKAGE
+from csbsr.study.results import read_result
 from csbsr.study.steps import last_step, sr_steps, steps_of, warm_start
 from csbsr_book.paper.printed import load_tables
+
+
+def mine(folder: Path, change: tuple[str, str] = ("", "")) -> Path:
+    """A profile of one's own: `smoke` under another name."""
+    path = folder / "mine.toml"
+    path.write_text(text_of("smoke").replace('name = "smoke"', 'name = "mine"').replace(*change))
+    return path
+
+
+@pytest.mark.parametrize("name", ["smoke", "authors", "", "Mine", "../mine", "a" * 60])
+def test_a_profile_of_ones_own_needs_a_name_of_its_own(name: str, tmp_path: Path) -> None:
+    path = mine(tmp_path, ('name = "mine"', f'name = "{name}"'))
+    with pytest.raises(ValueError, match=r"mine.toml: 'name' must be new"):
+        load_profile(str(path))
+
+
+def test_a_profile_of_ones_own_is_run_and_its_results_carry_it(tmp_path: Path, capsys) -> None:
+    path, results = mine(tmp_path), tmp_path / "results"
+    command = ["run", "darkness", "--profile", str(path), "--results", str(results)]
+    assert main([*command, "--data", "synthetic"]) == 0
+    written = Path(capsys.readouterr().out.strip())
+    assert written.relative_to(results).parts[:3] == ("mine", "synthetic", "reproduction+mine")
+    before = written.stat().st_mtime_ns
+    assert main([*command, "--data", "synthetic"]) == 0
+    assert written.stat().st_mtime_ns == before, "fresh"
+    mine(tmp_path, ("kernel_seed = 5", "kernel_seed = 6"))
+    assert main([*command, "--data", "synthetic"]) == 0
+    assert written.stat().st_mtime_ns != before, "the file decides, not the name"
+    path.unlink()
+    assert not is_stale(read_result(written)), "the result carries its profile"
+    assert main(command) == 2
+    assert "mine.toml is no file; copy one of smoke" in capsys.readouterr().err
 
 
 def text_of(name: str) -> str:
@@ -53,6 +90,17 @@ def test_paper_profile_has_the_numbers_of_the_paper() -> None:
         (("crop = 64\n", "\n"), "missing 'crop'"),
         (("is_result = false", "is_result = 0"), "'is_result' must be true or false, not 0"),
         (("[images]", "[images"), "not TOML"),
+        (("crop = 64", "crop = 30"), "[images]: 'crop' must be a multiple of 4, not 30"),
+        (("crop = 64", "crop = 16"), "'crop' must lie in 32..8192, not 16"),
+        (("synthetic_test = 4", "synthetic_test = 0"), "'synthetic_test' must be at least 1"),
+        (("test_limit = 4", "test_limit = -1"), "'test_limit' must be at least 0, not -1"),
+        (("pspnet = 8", "pspnet = -8"), "[widths]: 'pspnet' must be at least 0"),
+        (("iterations = 8", "iterations = -8"), "[step3]: 'iterations' must be at least 0"),
+        (("batch = 2", "batch = 0"), "[step1]: 'batch' must be at least 1, not 0"),
+        (("lr_sr = 1e-3", "lr_sr = 0"), "[step1]: a step that is run needs a learning rate"),
+        (("given_kernel = 1.0", "given_kernel = 2"), "'given_kernel' must lie in 0..1"),
+        (("log_every = 2", "log_every = 0"), "'log_every' must be at least 1, not 0"),
+        (("estimated_kernel = 7", "estimated_kernel = 'a'"), "'estimated_kernel' must be"),
     ],
 )
 def test_a_wrong_profile_is_refused_in_one_line(change: tuple[str, str], message: str) -> None:

@@ -16,6 +16,7 @@ from csbsr.study.provenance import PACKAGE
 from csbsr_book.chapters import api as api_pages
 from csbsr_book.chapters import reference as reference_pages
 from csbsr_book.chapters.api import LAYERS, api_html, public_members, public_modules, signature
+from csbsr_book.chapters.opening import duration
 from csbsr_book.site.display import render
 from csbsr_book.site.table import html, values
 
@@ -147,7 +148,7 @@ def test_totals_count_shared_steps_once() -> None:
     [(0.456, "0.456 s"), (89, "89 s"), (90, "1.5 min"), (7200, "2 h"), (864000, "10 days")],
 )
 def test_durations(seconds: float, text: str) -> None:
-    assert reference_pages.duration(seconds) == text
+    assert duration(seconds) == text
 
 
 def test_benchmarks_of_any_form_are_shown(tmp_path: Path) -> None:

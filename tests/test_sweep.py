@@ -28,16 +28,17 @@ from csbsr.study.graph import (
     survey,
     to_run,
 )
-from csbsr.study.run import Context, Request, prepare, run_experiments
+from csbsr.study.job_process import thread_variables
+from csbsr.study.run import Context, Request, prepare
 from csbsr.study.steps import shared_steps
 from csbsr.study.sweep import (
     chosen,
     command_of,
-    environment,
     failure_lines,
     ranges,
     run_sweep,
     status_lines,
+    threads_each,
 )
 
 NAMES = ("dbpn+pspnet", "darkness", "csbsr-pspnet-blurskip")
@@ -344,8 +345,13 @@ def test_the_command_of_a_job_says_all_that_was_asked(context: Context) -> None:
 
 def test_processes_share_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: range(8))
-    assert environment(2)["OMP_NUM_THREADS"] == "4"
-    assert environment(16)["OMP_NUM_THREADS"] == "1"
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    assert threads_each(2) == 4
+    assert threads_each(16) == 1
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    assert threads_each(2) == 3, "no more than was allowed"
+    assert threads_each(4) == 2
+    assert thread_variables(2)["OMP_NUM_THREADS"] == "2"
 
 
 def test_ranges() -> None:
@@ -379,11 +385,15 @@ def numbers(results: Path) -> dict[str, dict]:
     return found
 
 
-def test_killed_worker_and_killed_sweep_leave_the_files_of_one_process(tmp_path: Path) -> None:
+def test_killed_worker_and_killed_sweep_leave_the_files_of_one_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # the number of threads decides the last digits
     names = ["dbpn+pspnet"]
     alone, results = tmp_path / "alone" / "results", tmp_path / "many" / "results"
-    for seed in (0, 1):
-        run_experiments(names, Request(results=alone, seed=seed), quiet=True)
+    for seed in ("0", "1"):
+        run = [sys.executable, "-m", "csbsr.cli", "run", *names, "--seed", seed]
+        subprocess.run([*run, "--results", alone], check=True, stderr=subprocess.DEVNULL)
     words = ["sweep", *names, "--seeds", "0-1", "--jobs", "2", "--results", str(results)]
     process = subprocess.Popen(
         [sys.executable, "-m", "csbsr.cli", *words], stderr=subprocess.DEVNULL

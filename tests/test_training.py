@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from devices import DEVICES
 from torch import nn
 from training_stand_ins import Cracks, run, same, tiny, tiny_stage, weights
 
@@ -17,6 +18,7 @@ from csbsr.training.guards import NotFinite, OutOfMemory, arithmetic
 from csbsr.training.log import read_log
 from csbsr.training.loop import Run
 from csbsr.training.parts import set_learning
+from csbsr.training.waits import no_waiting, take_forms_of_a_gpu
 
 
 def test_the_loss_falls_when_it_is_trained(tmp_path):
@@ -215,35 +217,55 @@ def test_torch_compile_gives_the_same_loss(tmp_path, monkeypatch):
     np.testing.assert_allclose(plain, fast, rtol=1e-5)
 
 
-@pytest.mark.gpu
-def test_a_step_on_a_gpu_never_waits_for_it(tmp_path):
-    """Between two log lines torch raises at any synchronisation of host and device."""
+@pytest.mark.parametrize("device", DEVICES)
+def test_a_step_never_waits_for_its_device(tmp_path, device):
+    """Between two log lines nothing is read back, in any precision."""
     config = tiny_stage(iterations=8, log_every=8, precision="bf16", channels_last=True)
     batches = list(CrackStream(Cracks(), 32, 2, 0, RELEASED).loader(0, 8))
-    loop = Run(tiny().cuda(), config, RELEASED, 0, torch.device("cuda"), tmp_path, "")
+    loop = Run(tiny(), config, RELEASED, 0, torch.device(device), tmp_path)
+    take_forms_of_a_gpu(loop.model, loop.optimiser)
     set_learning(loop.model, config, "all")
     step = loop.step()
-    try:
-        for i, batch in enumerate(batches):
-            if i == 3:  # allocations and searches for algorithms are done
-                torch.cuda.synchronize()
-                torch.cuda.set_sync_debug_mode("error")
+    for i, batch in enumerate(batches[:3]):  # allocations and searches for algorithms
+        loop.window.add(i, loop.iterate(step, batch, False), batch.names, 0.0)
+    with no_waiting(torch.device(device)):
+        for i, batch in enumerate(batches[3:], start=3):
             loop.window.add(i, loop.iterate(step, batch, False), batch.names, 0.0)
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
     assert np.isfinite(loop.window.close()[0]["loss"])
 
 
-@pytest.mark.gpu
+@pytest.mark.parametrize("device", DEVICES)
+def test_waiting_is_noticed(device):
+    value = torch.ones(3, device=device)
+    with no_waiting(torch.device(device)):
+        value += 1
+    with pytest.raises(RuntimeError), no_waiting(torch.device(device)):
+        float(value.sum())
+    assert float(value.sum()) == 6, "the watch is over"
+
+
+@pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("precision", ["fp32", "tf32", "bf16"])
-def test_training_on_a_gpu_follows_the_cpu(tmp_path, precision):
-    cpu = tiny(dropout=0.0)
-    gpu = copy.deepcopy(cpu)
-    run(cpu, tiny_stage(), tmp_path / "cpu")
+def test_training_on_a_device_follows_the_cpu(tmp_path, precision, device):
+    plain = tiny(dropout=0.0)
+    other = copy.deepcopy(plain)
+    run(plain, tiny_stage(), tmp_path / "plain")
     config = tiny_stage(precision=precision, channels_last=True)
-    result = run(gpu, config, tmp_path / "gpu", device="cuda")
-    assert result.peak_memory > 0
+    result = run(other, config, tmp_path / "other", device=device)
+    assert (result.peak_memory or 0) > 0 if device == "cuda" else result.peak_memory is None
     tolerance = {"fp32": 1e-3, "tf32": 1e-2, "bf16": 5e-2}[precision]
-    expected, got = read_log(tmp_path / "cpu")["loss"], read_log(tmp_path / "gpu")["loss"]
+    expected, got = read_log(tmp_path / "plain")["loss"], read_log(tmp_path / "other")["loss"]
     np.testing.assert_allclose(got, expected, rtol=tolerance)
-    assert not any(isinstance(m, nn.SyncBatchNorm) for m in gpu.modules())
+    assert not any(isinstance(m, nn.SyncBatchNorm) for m in other.modules())
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_a_run_that_was_resumed_on_a_device_ends_like_one_that_was_not(tmp_path, device):
+    whole, parts = tiny(), tiny()
+    run(whole, tiny_stage(), tmp_path / "whole", device=device)
+    run(parts, tiny_stage(iterations=4), tmp_path / "parts", device=device)
+    (tmp_path / "parts" / "checkpoint-00000004.pt").unlink()
+    parts = tiny()
+    assert run(parts, tiny_stage(), tmp_path / "parts", device=device).resumed_from == 2
+    for name, value in weights(whole).items():
+        torch.testing.assert_close(weights(parts)[name], value, rtol=1e-5, atol=1e-6)

@@ -17,6 +17,7 @@ from csbsr.data.layouts import Pair, find_pairs
 from csbsr.data.masks import WHITE_ON_BLACK, MaskRule
 from csbsr.data.photos import is_turned, read_photo
 from csbsr.degradation import degrade, kernel_for_image
+from csbsr.files import new_folder
 from csbsr.protocol import Protocol
 
 COPIED = (".png", ".jpg", ".jpeg")
@@ -30,7 +31,7 @@ def convert(source: Path, output: Path, rule: MaskRule = WHITE_ON_BLACK) -> tupl
     well. ValueError for an unknown layout, an output that is there, and what `read_mask` refuses.
     """
     layout, pairs = find_pairs(source)
-    with _NewFolder(output) as folder:
+    with new_folder(output) as folder:
         for pair in pairs:
             _write_pair(folder, pair, pair.split, rule)
     return layout, Counter(pair.split for pair in pairs)
@@ -48,7 +49,7 @@ def split(
         raise ValueError(f"share of test images {test_share} must lie between 0 and 1")
     _, pairs = find_pairs(source)
     counts: Counter = Counter()
-    with _NewFolder(output) as folder:
+    with new_folder(output) as folder:
         for pair in pairs:
             drawn = hashlib.sha256(photo_group(pair.name).encode()).digest()[:8]
             part = "test" if int.from_bytes(drawn, "big") < test_share * 2**64 else "train"
@@ -64,8 +65,10 @@ def degrade_folder(source: CrackFolder, output: Path, protocol: Protocol, seed: 
     SHA-256 of every LR image's pixels. The kernel of an image is a function of seed and name
     (`kernel_for_image`), so the set is the same everywhere. Returns the number of images.
     """
+    if not 0 <= seed < 2**32:
+        raise ValueError(f"seed {seed} must lie between 0 and {2**32 - 1}")
     rows, kernels = [], {}
-    with _NewFolder(output) as folder:
+    with new_folder(output) as folder:
         for kind in ("lr", "masks"):
             (folder / kind).mkdir()
         for i, name in enumerate(source.names):
@@ -86,30 +89,6 @@ def degrade_folder(source: CrackFolder, output: Path, protocol: Protocol, seed: 
         writer.writerows(rows)
         (folder / "manifest.csv").write_text(text.getvalue(), encoding="utf-8")
     return len(rows)
-
-
-class _NewFolder:
-    """A folder that takes its name when everything in it is written, or vanishes."""
-
-    def __init__(self, output: Path) -> None:
-        if output.exists() and (not output.is_dir() or any(output.iterdir())):
-            raise ValueError(f"output {output} is there already; name another folder")
-        self.output = output
-        self.folder = output.with_name(f".{output.name}.part")
-
-    def __enter__(self) -> Path:
-        if self.folder.exists():
-            shutil.rmtree(self.folder)
-        self.folder.mkdir(parents=True)
-        return self.folder
-
-    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
-        if kind is not None:
-            shutil.rmtree(self.folder, ignore_errors=True)
-            return
-        if self.output.is_dir():
-            self.output.rmdir()
-        self.folder.rename(self.output)
 
 
 def _write_pair(folder: Path, pair: Pair, part: str, rule: MaskRule) -> None:

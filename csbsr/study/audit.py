@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from csbsr.study.freshness import difference, is_stale
-from csbsr.study.profiles import NAMES, load_profile
+from csbsr.study.profiles import profile_of_card
 from csbsr.study.results import ResultFile, read_result
 from csbsr.study.robustness import is_robustness_stale, read_robustness
 
@@ -65,7 +65,7 @@ def _reasons(result: ResultFile, depth: int) -> Iterator[str]:
     profile, card = result.content["profile"], result.card
     if depth != 4:
         yield "does not lie in <profile>/<data>/<protocol>"
-    if profile != "authors" and (profile not in NAMES or not load_profile(profile).is_result):
+    if profile != "authors" and not _is_result(result):
         yield f"is a {profile} run, which is no result"
     if not result.fingerprint:
         yield "has no fingerprint"
@@ -78,6 +78,13 @@ def _reasons(result: ResultFile, depth: int) -> Iterator[str]:
         yield "comes from a checkout with uncommitted changes"
     if "images" in result.content and not _adds_up(result):
         yield "has an IoU_max or AIU that its images do not give"
+
+
+def _is_result(result: ResultFile) -> bool:
+    try:
+        return profile_of_card(result.content["profile"], result.card).is_result
+    except ValueError:
+        return False
 
 
 def _adds_up(result: ResultFile) -> bool:

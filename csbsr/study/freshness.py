@@ -11,7 +11,7 @@ from csbsr.protocol import Protocol
 from csbsr.study.digest import code_closure, digest
 from csbsr.study.experiments import Experiment, experiment, with_ancestors
 from csbsr.study.models import architecture_of
-from csbsr.study.profiles import load_profile
+from csbsr.study.profiles import load_profile, profile_of_card
 from csbsr.study.recipe import BUILDERS, EMBEDDED, Settings, image_modules, options, recipe
 from csbsr.study.results import ResultFile, find_results
 from csbsr.study.steps import steps_of
@@ -52,7 +52,7 @@ def settings_of(result: ResultFile) -> Settings:
     something.
     """
     content, card = result.content, result.card
-    profile = load_profile(content["profile"])
+    profile = profile_of_card(content["profile"], card)
     protocol = profile.protocol(content["protocol"])
     if protocol.name != content["protocol"]:
         raise ValueError(f"protocol '{content['protocol']}' is unknown")

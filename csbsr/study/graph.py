@@ -1,7 +1,7 @@
 """What a study has to do as jobs that need each other, and how each of them stands, from files."""
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -9,6 +9,7 @@ from typing import Literal
 from csbsr.files import is_locked
 from csbsr.study.experiments import Experiment, experiment, experiments, with_ancestors
 from csbsr.study.freshness import fingerprint
+from csbsr.study.job_process import failure_in
 from csbsr.study.registered import registration
 from csbsr.study.results import read_result
 from csbsr.study.run import Context, Request, lock_of
@@ -19,8 +20,6 @@ from csbsr.training.trainer import LOCK
 Order = Literal["breadth", "depth"]
 """breadth: every experiment with the first seed, then the next seed; depth: seeds innermost."""
 Word = Literal["done", "running", "waiting", "failed", "stale"]
-FAILURE = "sweep: "
-"""How the last line of the log of a job that failed begins."""
 MOST_SEEDS = 1000
 
 
@@ -213,26 +212,6 @@ def to_run(graph: Graph, found: dict[str, Standing]) -> list[Job]:
             wanted.update(job.needs)
             kept.append(job)
     return kept[::-1]
-
-
-def failure_in(log: Path) -> str:
-    """Why a job failed: the last line of its log before the mark; empty where it did not."""
-    lines = list(_last_lines(log))
-    if not lines or not lines[-1].startswith(FAILURE):
-        return ""
-    how = lines[-1].removeprefix(FAILURE)
-    said = lines[-2].removeprefix("csbsr: ") if len(lines) > 1 else "it said nothing"
-    return f"{said} ({how})"
-
-
-def _last_lines(path: Path, length: int = 8192) -> Iterator[str]:
-    try:
-        with path.open("rb") as file:
-            file.seek(max(path.stat().st_size - length, 0))
-            text = file.read().decode(errors="replace")
-    except OSError:
-        return iter(())
-    return (line.strip() for line in re.split(r"[\r\n]+", text) if line.strip())
 
 
 def seconds_left(

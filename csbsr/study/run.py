@@ -18,7 +18,7 @@ from csbsr.protocol import REPRODUCTION, Protocol
 from csbsr.study.experiments import Experiment, experiment, with_ancestors
 from csbsr.study.freshness import difference, find_fresh, fingerprint, uses_natural
 from csbsr.study.panels import save_panels
-from csbsr.study.profiles import Profile, load_profile
+from csbsr.study.profiles import Profile, load_profile, settings_for_card
 from csbsr.study.provenance import commit, repository_root, run_card
 from csbsr.study.recipe import EMBEDDED, options
 from csbsr.study.record import measurements, threshold_of
@@ -110,7 +110,10 @@ def prepare(request: Request, names: Sequence[str] = (), quiet: bool = True) -> 
     if not 0 <= request.seed < 2**32:
         raise ValueError(f"seed {request.seed} must lie between 0 and {2**32 - 1}")
     device = pick_device(request.device)
+    if request.workers < 1:
+        raise ValueError(f"workers {request.workers} must be at least 1")
     require_writable(request.results)
+    require_writable(request.runs_folder, "--runs")
     data = data_name(request.data)
     rule = MaskRule.parse(request.mask_values) if request.mask_values else WHITE_ON_BLACK
     train, validation, test = open_data(request.data, profile, protocol, rule)
@@ -224,7 +227,11 @@ def run_experiment(row: Experiment, context: Context, say: Say) -> Path:
                 card["model"] = keep_model(steps, model, row, plan.profile, plan.protocol, content)
             picture = path.with_suffix(".jpg")
             save_panels(picture, model, plan.profile, plan.protocol, plan.device)
-            write_json(path, content)
+            try:
+                write_json(path, content)
+            except OSError:  # a picture alone is nothing
+                picture.unlink(missing_ok=True)
+                raise
     return path
 
 
@@ -245,18 +252,22 @@ def card_of(
         code=context.code,
     )
     named = Path(plan.natural).resolve().name if plan.natural else EMBEDDED
-    return card | {
-        "natural": named if natural else None,
-        "natural_hash": plan.natural_hash if natural else None,
-        "precision": plan.precision,
-        "start_weights": "ImageNet" if plan.pretrained else "random",
-        "compile": plan.compile,
-        "overrides": overrides(plan),
-        "protocol_options": options(plan.protocol),
-        "protocol_changes": plan.profile.protocol_changes,
-        "fingerprint": key,
-        "note": plan.profile.note,
-    }
+    return (
+        card
+        | settings_for_card(plan.profile)
+        | {
+            "natural": named if natural else None,
+            "natural_hash": plan.natural_hash if natural else None,
+            "precision": plan.precision,
+            "start_weights": "ImageNet" if plan.pretrained else "random",
+            "compile": plan.compile,
+            "overrides": overrides(plan),
+            "protocol_options": options(plan.protocol),
+            "protocol_changes": plan.profile.protocol_changes,
+            "fingerprint": key,
+            "note": plan.profile.note,
+        }
+    )
 
 
 def run_experiments(

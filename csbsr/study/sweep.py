@@ -10,17 +10,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from csbsr.study.graph import (
-    FAILURE,
     Graph,
     Job,
     Standing,
-    failure_in,
     is_held,
     seconds_left,
     standing,
     survey,
     to_run,
 )
+from csbsr.study.job_process import failure_in, note_failure, start
 from csbsr.study.run import Request, Say
 from csbsr.training.guards import StopSignals
 from csbsr.training.progress import duration
@@ -74,12 +73,15 @@ def command_of(job: Job, request: Request) -> list[str]:
     return command + [option for option, value in flags.items() if value]
 
 
-def environment(workers: int) -> dict[str, str]:
-    """Today's environment with an equal share of the cores' threads for each process."""
+def threads_each(workers: int) -> int:
+    """An equal share of the cores' threads for each process.
+
+    OMP_NUM_THREADS, where it is set, is the most that a process gets.
+    """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    threads = str(max(1, (cores or 1) // workers))
-    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-    return os.environ | dict.fromkeys(names, threads)  # torch.set_num_threads starts from the first
+    share = max(1, (cores or 1) // workers)
+    allowed = os.environ.get("OMP_NUM_THREADS", "")
+    return min(share, int(allowed)) if allowed.isdecimal() and int(allowed) else share
 
 
 @dataclass
@@ -128,17 +130,11 @@ class _Sweep:
         log = self.graph.log_of(job)
         log.parent.mkdir(parents=True, exist_ok=True)
         log.unlink(missing_ok=True)
+        command = command_of(job, self.graph.request)
         with log.open("ab") as output:
-            process = subprocess.Popen(
-                command_of(job, self.graph.request),
-                env=environment(self.workers),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                # Ctrl-C at a terminal reaches every process of a session: ours must hear of it
-                # once, from here, because a second signal interrupts at once.
-                start_new_session=True,
-            )
+            # Ctrl-C at a terminal reaches every process of a session: ours must hear of it once,
+            # from here, because a second signal interrupts at once.
+            process = start(command, output, threads_each(self.workers), own_session=True)
         return _Process(job, process, time.monotonic())
 
     def collect(self) -> None:
@@ -158,9 +154,7 @@ class _Sweep:
 
     def _failed(self, job: Job, code: int) -> None:
         log = self.graph.log_of(job)
-        how = f"exit code {code}" if code > 0 else f"killed by {signal.Signals(-code).name}"
-        with log.open("ab") as file:
-            file.write(f"\n{FAILURE}{how}\n".encode())
+        note_failure(log, code)
         failure = Failure(job, failure_in(log), log)
         self.failures.append(failure)
         self._over(job, f"FAILED: {failure.reason}", missing=True)
@@ -239,17 +233,21 @@ def failure_lines(outcome: Outcome) -> list[str]:
 
 
 def status_lines(graph: Graph, workers: int = 1) -> list[str]:
-    """How every experiment stands, seeds grouped by state, and how much is left."""
+    """How every job stands and what it still needs, seeds side by side, and how much is left."""
     found = survey(graph)
+    by_id = {job.id: job for job in graph.jobs}
     names = list(dict.fromkeys(job.name for job in graph.jobs))
     width = max(map(len, names), default=0) + 2
     lines = []
     for name in names:
         jobs = [job for job in graph.jobs if job.name == name]
-        groups: dict[str, list[int]] = {}
+        groups: dict[tuple[str, str], list[int]] = {}
         for job in jobs:
-            groups.setdefault(found[job.id].word, []).append(job.seed)
-        states = "  ".join(f"{word} {ranges(seeds)}" for word, seeds in groups.items())
+            word = found[job.id].word
+            needs = [by_id[need].name for need in job.needs if found[need].word != "done"]
+            needed = f" (needs {', '.join(needs)})" if needs and word != "done" else ""
+            groups.setdefault((word, needed), []).append(job.seed)
+        states = "  ".join(f"{word} {ranges(s)}{needed}" for (word, needed), s in groups.items())
         lines.append(f"{name:<{width}}{states}")
         lines += [
             f"{'':<{width}}seed {job.seed}: {found[job.id].reason}"

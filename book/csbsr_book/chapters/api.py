@@ -6,12 +6,13 @@ import inspect
 import re
 import textwrap
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import ModuleType
 
 from markupsafe import Markup
 
 from csbsr.study.provenance import PACKAGE
+from csbsr_book.paper.notation import Equation, equations_of
 from csbsr_book.site.display import render
 
 READS = ("csbsr/**/*.py",)
@@ -22,7 +23,7 @@ LAYERS: Mapping[str, tuple[str, ...]] = {
         "files", "toml", "allocator", "protocol", "degradation", "realistic", "metrics", "networks",
     ),
     "data and losses": ("data", "losses", "model_file"),
-    "training and use": ("distributed", "training", "evaluation", "inference"),
+    "training and use": ("distributed", "training", "evaluation", "low_resolution", "inference"),
     "study": ("study",),
     "command": ("data_commands", "commands", "cli"),
 }  # fmt: skip
@@ -42,6 +43,8 @@ class Entry:
     first: Paragraphs
     more: Paragraphs
     inside: Sequence["Entry"] = ()
+    equations: Sequence[Equation] = ()
+    """The numbered equations that it computes."""
 
 
 def public_modules(packages: Sequence[str]) -> list[ModuleType]:
@@ -150,7 +153,8 @@ def module_entry(module: ModuleType) -> Entry:
         is_class = inspect.isclass(value)
         code = f"{'class ' * is_class}{signature(value)}"
         inside = _members(value, anchor) if is_class else ()
-        entries.append(_entry(anchor, name, code, own_docstring(value), inside))
+        entry = _entry(anchor, name, code, own_docstring(value), inside)
+        entries.append(replace(entry, equations=equations_of(anchor)))
     title = module.__name__
     return _entry(title, title, title, own_docstring(module), entries)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from csbsr.study.experiments import experiment
+from csbsr.study.experiments import M_SEARCH, experiment
 from csbsr.study.freshness import FoundResults, find_fresh
 from csbsr.study.pairs import pairs_of
 from csbsr.study.results import ResultFile
@@ -10,12 +10,16 @@ from csbsr_book.chapters.curves import (
     CURVES,
     PANELS,
     PLAIN,
+    WATERMARK,
     curve_picture,
     panel_files,
     panel_picture,
     search_names,
     search_picture,
 )
+from csbsr_book.chapters.findings import findings_of
+from csbsr_book.chapters.headroom import RUNGS, headroom_picture
+from csbsr_book.chapters.kernels import printed_skill_table, skill_table
 from csbsr_book.chapters.tables import (
     Results,
     pair_table,
@@ -23,6 +27,8 @@ from csbsr_book.chapters.tables import (
     run_table,
     smoke_table,
 )
+from csbsr_book.chapters.uncertainty import luckiest_figure
+from csbsr_book.chapters.zooms import ZOOMED, zoom_picture
 from csbsr_book.paper.printed import NUMERALS, experiments_of
 from csbsr_book.site.study import StudyChapter
 
@@ -30,16 +36,20 @@ from csbsr_book.site.study import StudyChapter
 class Comparison:
     """Results behind one table: those of this run, and the best real ones there are.
 
-    Curves and panels come from real results where every needed file is there, otherwise from the
-    smoke run, watermarked.
+    Curves come from real results where there are any, pictures where every needed one is there,
+    otherwise from the smoke run, watermarked.
     """
 
     def __init__(self, chapter: StudyChapter, number: str) -> None:
         self.chapter, self.number = chapter, number
-        extra = (*CURVES.get(number, ()), *PANELS.get(number, ()))
+        extra = (*CURVES.get(number, ()), *PANELS.get(number, ()), *ZOOMED.get(number, ()))
         run = chapter.measure(list(dict.fromkeys([*experiments_of(number), *extra])))
         self.run: Results = run.fresh
         self.real: FoundResults = chapter.measured() if chapter.smoke else run
+
+    def findings(self) -> None:
+        """Show the box that says what was found for this table."""
+        self.chapter.html(findings_of(self.number, self.real).html())
 
     def table(self) -> None:
         """Show the table with three voices per cell, and the smoke values folded away."""
@@ -69,6 +79,24 @@ class Comparison:
             table.folded() if smoke else table, label="control", results=of(shown, names)
         )
 
+    def headroom(self, label: str) -> None:
+        """Show what knowing more than a photograph tells would be worth."""
+        smoke = self.chapter.smoke and not of(self.real.fresh, RUNGS)
+        runs = self.chapter.measure(list(RUNGS)).fresh if smoke else self.real.fresh
+        shown = headroom_picture(runs, WATERMARK if smoke else "")
+        self.chapter.captioned(label, shown)
+
+    def luckiest(self, label: str) -> None:
+        """Show how far the best of the search over m is expected above the others by luck."""
+        self.chapter.captioned(label, luckiest_figure(self.real.fresh, len(M_SEARCH)))
+
+    def kernel_skill(self) -> None:
+        """Show the kernel PSNRs of the table's rows beside the best constant kernel."""
+        names = experiments_of(self.number)
+        known = [r for r in of(self.real.fresh, names) if r.metrics.get("kernel_PSNR") is not None]
+        self.chapter.table(printed_skill_table(names), label="printed-kernel-skill")
+        self.chapter.table(skill_table(self.real.fresh, names), label="kernel-skill", results=known)
+
     def pairs(self, *more: str) -> None:
         """Show the rows of the table, and `more`, against their baselines, seed by seed."""
         names = list(dict.fromkeys([*experiments_of(self.number), *more]))
@@ -83,11 +111,22 @@ class Comparison:
         self.chapter.captioned(label, curve_picture(self.number, metric, self._runs(smoke), smoke))
 
     def panels(self, rule: str, label: str) -> None:
-        """Show pictures of two images chosen by a rule of `curves.RULES`."""
-        smoke = self.chapter.smoke and not panel_files(PANELS[self.number], self.real.fresh)
+        """Show pictures of images chosen by a rule of `curves.RULES`."""
+        smoke = self._lacks_pictures(PANELS[self.number])
         protocol = self.chapter.request.protocol
         shown = panel_picture(self.number, rule, self._runs(smoke), protocol, smoke)
         self.chapter.captioned(label, shown)
+
+    def zooms(self, label: str) -> None:
+        """Show what one change does to the pictures, and windows of them enlarged (Fig. 14)."""
+        pair = ZOOMED[self.number]
+        smoke = self._lacks_pictures(pair)
+        protocol = self.chapter.request.protocol
+        self.chapter.captioned(label, zoom_picture(pair, self._runs(smoke), protocol, smoke))
+
+    def _lacks_pictures(self, names: Sequence[str]) -> bool:
+        """Whether the pictures of the smoke run are shown, because a real one is missing."""
+        return self.chapter.smoke and len(panel_files(names, self.real.fresh)) < len(names)
 
     def search(self, label: str) -> None:
         """Show IoU_max over the constants m of the three weights (Table V)."""

@@ -1,16 +1,17 @@
 """Figures of Sec. IV: threshold curves and visual comparisons, from result files and panels."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
+from scipy.ndimage import distance_transform_edt
 
 from csbsr.study.experiments import M_SEARCH, experiment
 from csbsr.study.panels import Panel, load_panels
-from csbsr.study.profiles import load_profile
+from csbsr.study.profiles import profile_of_card
 from csbsr.study.results import ResultFile
 from csbsr_book.chapters.tables import Results, measured
 from csbsr_book.site.exhibit import CaptionedFigure
@@ -93,10 +94,14 @@ def panel_figure(
     panels: Mapping[str, Sequence[Panel]],
     labels: Mapping[str, str],
     chosen: Sequence[int],
+    below: Callable[[Panel], str],
     *,
     watermark: str = "",
 ) -> Figure:
-    """Rows per chosen image: LR, HR and truth, then the SR image and the prediction per model."""
+    """Rows per chosen image: LR, HR and truth, then the SR image and the prediction per model.
+
+    `below` says what stands under a prediction.
+    """
     first = next(iter(panels.values()))
     columns = 2 + len(panels)
     rows = 2 * len(chosen)
@@ -116,7 +121,7 @@ def panel_figure(
             restored = base.hr if blank else panel.sr
             _draw(upper[column], restored, labels[name] if row == 0 else "")
             if panel.prob is not None:
-                _draw(lower[column], panel.prob, "")
+                _draw(lower[column], panel.prob, below(panel))
     stamp(figure, watermark)
     return figure
 
@@ -145,9 +150,26 @@ def most_complex(panels: Sequence[Panel], count: int) -> list[int]:
     return sorted(range(len(panels)), key=lambda i: -outline(panels[i]))[:count]
 
 
-def crack_free(panels: Sequence[Panel], count: int) -> list[int]:
-    """Indices of the first panels without a crack."""
-    return [i for i, panel in enumerate(panels) if not panel.mask.any()][:count]
+def away_from_cracks(panel: Panel) -> NDArray[np.bool_]:
+    """Pixels farther than `AWAY` from every crack: who finds a crack there is wrong."""
+    if not panel.mask.any():
+        return np.ones(panel.mask.shape, bool)
+    return distance_transform_edt(panel.mask < 128) > AWAY
+
+
+def alarm_share(panel: Panel, threshold: float = 0.5) -> float:
+    """Share of the pixels away from cracks that a panel's prediction calls crack."""
+    away = away_from_cracks(panel)
+    if panel.prob is None or not away.any():
+        return 0.0
+    return float((panel.prob[away] > 255 * threshold).mean())
+
+
+def where_alarms_show(panels: Sequence[Panel]) -> list[int]:
+    """Indices of all panels without a crack, and of the masonry with most wall away from one."""
+    free = [i for i, panel in enumerate(panels) if not panel.mask.any()]
+    walls = [i for i in MASONRY if i < len(panels) and i not in free]
+    return free + sorted(walls, key=lambda i: -int(away_from_cracks(panels[i]).sum()))[:1]
 
 
 def largest_gain(ours: Sequence[Panel], other: Sequence[Panel], count: int) -> list[int]:
@@ -177,15 +199,20 @@ CURVES: Mapping[str, tuple[str, ...]] = {
 
 PANELS: Mapping[str, tuple[str, ...]] = {
     "II": ("hr-pspnet", "srcnet", "dsrl", "csbsr-pspnet"),
-    "V": ("csbsr-pspnet", "csbsr-pspnet-wF1"),
     "VI": ("csbsr-pspnet-wF1", "csbsr-pspnet-blurskip-wF1"),
 }
+
+AWAY = 16
+"""Pixels: farther from a crack than this, nothing can pass for its edge."""
+MASONRY = (2, 5, 6)
+"""Panel images of brickwork; the pictures themselves do not say."""
 
 RULES: Mapping[str, str] = {
     "first": "the first two images with a crack",
     "complex": "the two images with the longest crack outline",
     "gain": "the two images on which the last column beats the first most by IoU at 0.5",
-    "crack-free": "the first two images without a crack",
+    "alarms": f"every image without a crack, then the masonry with most wall farther than {AWAY} "
+    "pixels from its crack",
 }
 
 
@@ -218,7 +245,7 @@ def panels_of(files: Mapping[str, ResultFile], protocol: str) -> dict[str, list[
     """The pictures kept beside results of one profile; `protocol` degraded their images."""
     found = {}
     for name, result in files.items():
-        profile = load_profile(result.content["profile"])
+        profile = profile_of_card(result.content["profile"], result.card)
         strip = result.path.with_suffix(".jpg")
         found[name] = load_panels(strip, profile, profile.protocol(protocol))
     return found
@@ -227,7 +254,7 @@ def panels_of(files: Mapping[str, ResultFile], protocol: str) -> dict[str, list[
 def panel_picture(
     number: str, rule: str, runs: Results, protocol: str, smoke: bool
 ) -> CaptionedFigure:
-    """Pictures of two images chosen by a rule of `RULES`; `protocol` degraded them."""
+    """Pictures of images chosen by a rule of `RULES`; `protocol` degraded them."""
     files = panel_files(PANELS[number], runs)
     panels = panels_of(files, protocol)
     chosen = _chosen(rule, list(panels.values())) if panels else []
@@ -235,18 +262,37 @@ def panel_picture(
         why = f"no test image fits the rule: {RULES[rule]}" if panels else ""
         return no_pictures(PANELS[number], smoke, why)
     titles = {name: experiment(name).title for name in panels}
-    figure = panel_figure(panels, titles, chosen, watermark=WATERMARK if smoke else "")
+    alarms = rule == "alarms"
+    below = _alarms if alarms else _iou
+    figure = panel_figure(panels, titles, chosen, below, watermark=WATERMARK if smoke else "")
     names = ", ".join(titles.values())
+    pictured = f"{len(chosen)} of {len(panels[next(iter(panels))])} synthetic test images (seed 9)"
     caption = (
-        f"Rule: {RULES[rule]}, among twelve synthetic test images (seed 9). Per image, upper "
-        f"row: LR, HR, then the SR image of {names} (the HR image itself where no SR network "
-        "is used); lower row: truth, then crack probability from black (0) to white (1)."
+        f"{pictured}. Rule: {RULES[rule]}. Per image, upper row: LR, HR, then the SR image of "
+        f"{names} (the HR image itself where no SR network is used); lower row: truth, then crack "
+        "probability from black (0) to white (1), above it at threshold 0.5 the "
+        + ("false alarms: called crack of all that is away from one." if alarms else "IoU.")
+    )
+    if missing := [experiment(name).title for name in PANELS[number] if name not in panels]:
+        caption += f" Not run: {', '.join(missing)}."
+    lines = (
+        f"image {place}: "
+        + ", ".join(f"{titles[n]} {below(seen[i])}" for n, seen in panels.items())
+        for place, i in enumerate(chosen, start=1)
     )
     alt = (
-        f"Grid of small pictures of {RULES[rule]}: low-resolution and full-size image, true "
-        f"crack mask, and for {names} the restored image above the crack probability."
+        f"Grid of small pictures, {pictured}: low-resolution and full-size image, true crack mask, "
+        f"and for each method the restored image above the crack probability. {'; '.join(lines)}."
     )
     return CaptionedFigure(figure, caption, alt, smoke, list(files.values()))
+
+
+def _iou(panel: Panel) -> str:
+    return f"IoU {panel_iou(panel):.2f}"
+
+
+def _alarms(panel: Panel) -> str:
+    return f"false {alarm_share(panel):.1%}"
 
 
 def no_pictures(names: Iterable[str], smoke: bool, why: str = "") -> CaptionedFigure:
@@ -267,8 +313,8 @@ def _chosen(rule: str, columns: Sequence[list[Panel]]) -> list[int]:
             return most_complex(last, 2)
         case "gain":
             return largest_gain(last, columns[0], 2)
-        case "crack-free":
-            return crack_free(last, 2)
+        case "alarms":
+            return where_alarms_show(last)
         case _:
             return [i for i, panel in enumerate(last) if panel.mask.any()][:2]
 

@@ -32,6 +32,14 @@ def contact_sheet(source: CrackSource, count: int = 24, columns: int = 6) -> Fig
     return _sheet(_tile(pictures, columns), columns)
 
 
+def crack_free_in(source: CrackSource) -> str:
+    """Which images of a source have no crack, with their verb: "Image 9 has", "No image has"."""
+    free = [str(i + 1) for i in range(len(source.names)) if not source.load(i)[1].any()]
+    if len(free) < 2:
+        return f"Image {free[0]} has" if free else "No image has"
+    return f"Images {', '.join(free[:-1])} and {free[-1]} have"
+
+
 def image_and_mask_rows(source: CrackSource, count: int = 8) -> Figure:
     """Return Fig. 5's layout: images above, their masks below, the first `count` with a crack."""
     pictures: list[Pixels] = []

@@ -210,7 +210,8 @@ def joint_figure() -> Figure:
     arrow(axes, ((4.34, high), (3.35, high), (3.35, top + 0.2)), LOSS_WEIGHTS)
     ellipse(axes, (5.12, high), (1.52, 0.36), r"$w^C,\ w^F,\ \mathcal{L}_C$", LOSS_WEIGHTS)
     words(axes, (3.43, 4.66), "pixel by pixel", across="left", colour=LOSS_WEIGHTS.line, size=LARGE)
-    words(axes, (3.35, y - 0.68), "blur $K^S$ is left", colour="#5b6470", size=LARGE)
+    left = "blur $K^S$\nis left in it"  # beside I^S, clear of every arrow
+    words(axes, (3.43, y + 0.86), left, across="left", colour="#5b6470", size=LARGE)
     picture(axes, (3.35, low), 0.6, seen.kernel, KERNEL)
     words(axes, (3.35, low - 0.44), "estimated kernel $K^P$, 21 × 21", size=LARGE)
     arrow(axes, ((2.0, y - 0.63), (2.0, low), (3.03, low)), KERNEL)

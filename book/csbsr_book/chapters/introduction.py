@@ -77,8 +77,8 @@ def challenge(chapter: StudyChapter) -> CaptionedFigure:
     )
     alt = (
         "Five small pictures in a row: a coarse, blurred photograph of a cracked surface, its true "
-        "crack mask with thin branching white lines, and the crack probabilities of SrcNet, DSRL "
-        "and CSBSR as grey maps."
+        "crack mask in white, and the crack probabilities of SrcNet, DSRL and CSBSR as grey maps. "
+        f"IoU: {scores}."
     )
     found = {name: seen[index] for name, seen in panels.items()}
     return CaptionedFigure(_figure(found, smoke), caption, alt, smoke, list(files.values()))

@@ -1,9 +1,12 @@
 """Figures for Sec. III-B: what each segmentation loss says about predictions of one crack."""
 
+from collections.abc import Mapping
+
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from matplotlib.figure import Figure
+from torch import Tensor
 
 from csbsr import losses
 from csbsr.protocol import PRINTED, RELEASED, Protocol
@@ -17,6 +20,7 @@ from csbsr_book.chapters.example_crack import (
     soft,
     terms,
 )
+from csbsr_book.site.exhibit import drawn
 from csbsr_book.site.table import Table
 from csbsr_book.site.theme import bare
 
@@ -86,6 +90,24 @@ def landscape_figure(example: Example) -> Figure:
     return figure
 
 
+def landscape_alt(figure: Figure) -> str:
+    """What `landscape_figure` draws, in numbers read back from its lines."""
+    told = []
+    for place, protocol in ((0, PRINTED), (3, RELEASED)):
+        lines = drawn(figure.axes[place])
+        values = (
+            f"{name} {np.interp(8, x, y):.2f} and {np.interp(16, x, y):.2f}"
+            for name, (x, y) in lines.items()
+        )
+        told.append(f"{protocol.name}: {', '.join(values)}")
+    return (
+        "Six panels: two rows, paper and released form; three columns, displacement, dilation and "
+        "share of the crack missed; all curves have their minimum at the truth. Displaced by 8 and "
+        f"16 pixels they cost, where finding nothing costs 1: {'; '.join(told)}. With the share "
+        "missed all losses rise to 1."
+    )
+
+
 def push_figure(example: Example, protocol: Protocol) -> Figure:
     """Where each loss wants more crack (blue) or less (red), for one flawed prediction."""
     prob = flawed_prediction(example)
@@ -129,6 +151,21 @@ def vanishing_figure(example: Example) -> Figure:
     return figure
 
 
+def vanishing_alt(figure: Figure) -> str:
+    """What `vanishing_figure` draws, in numbers read back from its lines."""
+    told = []
+    for axes, protocol in zip(figure.axes, (PRINTED, RELEASED)):
+        lines = drawn(axes)
+        peaks = (f"{name} at {x[y.argmax()]:.2g}" for name, (x, y) in lines.items())
+        starts = (f"{name} {y[0]:.2f}" for name, (x, y) in lines.items())
+        told.append(
+            f"{protocol.name}: at the smallest probability {', '.join(starts)}; largest: "
+            f"{', '.join(peaks)}"
+        )
+    told_all = ". ".join(told)
+    return f"Two panels of the pull over the probability, as a share of its maximum. {told_all}."
+
+
 def sizes_table(example: Example) -> Table:
     """The value of every term, unscaled, for some predictions in both forms."""
     predictions = {
@@ -144,7 +181,22 @@ def sizes_table(example: Example) -> Table:
         for name, loss in terms(example, protocol).items()
     ]
     caption = "Value of each loss term for some predictions of one crack, in both forms."
-    return Table(caption, ["Term, form", *predictions], rows)
+    return Table(caption, ["Term, form", *predictions], rows, [_ratio_note(example, predictions)])
+
+
+def _ratio_note(example: Example, predictions: Mapping[str, Tensor]) -> str:
+    """How much smaller the differences of the released Boundary term are than those of Dice."""
+    found = terms(example, RELEASED)
+    sure = [p for name, p in predictions.items() if not name.startswith(("truth", "p ="))]
+    rises = {
+        name: [(found[name](p) - found[name](example.mask)).item() for p in sure]
+        for name in ("Dice", "Boundary")
+    }
+    ratios = [dice / boundary for dice, boundary in zip(rises["Dice"], rises["Boundary"])]
+    return (
+        "In the released form Dice rises from the truth to a sure and wrong prediction "
+        f"{min(ratios):.0f} to {max(ratios):.0f} times as much as Boundary."
+    )
 
 
 def alpha_figure(example: Example, gamma: float = 0.5) -> Figure:
@@ -177,3 +229,18 @@ def alpha_figure(example: Example, gamma: float = 0.5) -> Figure:
     right.set(xlabel=r"$\alpha$", ylabel="excess of BC over the truth", yscale="log")
     right.legend()
     return figure
+
+
+def alpha_alt(figure: Figure) -> str:
+    """What `alpha_figure` draws, in numbers read back from its lines."""
+    lines = drawn(figure.axes[1])
+    falls = [y[0] / y[-1] for _, y in lines.values()]
+    last = {name: y[-1] for name, (_, y) in lines.items()}
+    return (
+        "Left: stacked areas; Dice and cross entropy start with one half each and fall to almost "
+        "nothing, the Boundary term takes their place. Right: four curves on a logarithmic axis "
+        "that "
+        f"fall by factors of {min(falls):.0f} to {max(falls):.0f} as alpha grows; at the end the "
+        f"largest excess is that of '{max(last, key=last.get)}', the smallest that of "
+        f"'{min(last, key=last.get)}'."
+    )

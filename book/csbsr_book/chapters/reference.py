@@ -14,6 +14,7 @@ from csbsr.study.experiments import experiments
 from csbsr.study.freshness import find_fresh
 from csbsr.study.profiles import NAMES, Profile, load_profile
 from csbsr.study.provenance import hardware
+from csbsr_book.chapters.opening import duration
 from csbsr_book.site.table import Content, Number, Table, TableCell, Words
 
 READS = ("benchmarks/results/*.json",)
@@ -63,14 +64,6 @@ def profile_table() -> Table:
         ["cost", *(p.cost for p in profiles)],
     ]
     return Table("What a profile runs. Steps are counted in iterations.", ["", *NAMES], rows)
-
-
-def duration(seconds: float) -> str:
-    """A duration in the unit that a reader thinks in."""
-    for limit, size, unit in ((90, 1, "s"), (5400, 60, "min"), (172800, 3600, "h")):
-        if seconds < limit:
-            return f"{seconds / size:.3g} {unit}"
-    return f"{seconds / 86400:.3g} days"
 
 
 def experiment_table(results: Path) -> Table:
@@ -137,6 +130,8 @@ def benchmark_tables(folder: Path) -> list[Table]:
     """Every number of every benchmark JSON in a folder; says so when there is none."""
     tables = []
     for path in sorted(folder.glob("*.json")):
+        if path.name.startswith("check_"):  # `csbsr_book.chapters.gpu` shows them
+            continue
         content = _json(path)
         title = f"{path.name}: {content.get('what', path.stem)}"
         alone = {}

@@ -8,13 +8,14 @@ from matplotlib.figure import Figure
 
 from csbsr.metrics import bootstrap_mean
 from csbsr.study.experiments import experiment
-from csbsr.study.profiles import load_profile
+from csbsr.study.profiles import profile_of_card
 from csbsr.study.results import ResultFile
 from csbsr.study.robustness import (
     LEADING,
     MODELS,
     PICTURE,
     PICTURED,
+    Condition,
     chosen_walls,
     find_fresh_robustness,
     measured_walls,
@@ -29,6 +30,7 @@ from csbsr_book.chapters.robustness_figures import (
     comparison_figure,
     condition_label,
     conditions_figure,
+    dark_false_alarms,
     photograph_figure,
     robustness_tables,
     strength_figure,
@@ -64,7 +66,7 @@ class Robustness:
         self.results: Sequence[ResultFile] = fresh or [self.run]
         """The files whose numbers are shown."""
         self.contents = [result.content for result in self.results]
-        self.profile = load_profile(self.contents[0]["profile"])
+        self.profile = profile_of_card(self.contents[0]["profile"], self.results[0].card)
         self.walls = measured_walls(self.profile)
         self.chosen = chosen_walls(self.contents[0])
         self.mark = WATERMARK if self.smoke else ""
@@ -131,13 +133,24 @@ class Robustness:
             f"the median and the best by IoU of {leading} under one degradation "
             f"({condition_label(PICTURE).lower()}), threshold fixed without degradation. Columns: "
             f"the wall, its LR image, and on it {titles}; {COLOURS}, the colours of the paper's "
-            f"ellipses. Training seed {first['seed']}."
+            f"ellipses. Training seed {first['seed']}. {self._darkness(first)}"
         )
         alt = (
-            "Three walls in rows; each sharp, motion-blurred at low resolution, and with coloured "
-            f"pixels of three methods. IoU of {leading}: {values}."
+            f"{len(self.chosen)} walls in rows; each sharp, motion-blurred at low resolution, and "
+            f"with coloured pixels of {len(PICTURED)} methods. IoU of {leading}: {values}. "
+            f"{self._darkness(first)}"
         )
         return CaptionedFigure(figure, caption, alt, self.smoke, self.results)
+
+    def _darkness(self, content: dict) -> str:
+        """How much of what is falsely called a crack is merely dark, in a sentence."""
+        shares = dark_false_alarms(content, self._strip, self.walls, self.chosen)
+        told = ", ".join("no false alarm" if s is None else f"{s:.0%}" for s in shares)
+        return (
+            f"False alarms of {experiment(LEADING).title} on pixels darker than their wall's "
+            "median, "
+            f"from above: {told}."
+        )
 
     def every(self) -> CaptionedFigure:
         """The median wall under every condition."""
@@ -149,8 +162,16 @@ class Robustness:
             "The median wall of Figure 16 under every degradation; at each strength the LR image "
             f"and what {experiment(LEADING).title} finds on it; {COLOURS}."
         )
+        rows = self.contents[0]["models"][LEADING]["conditions"]
+        index = self.chosen[len(self.chosen) // 2]
+        found = {(r["kind"], r["strength"]): r["images_IoU"][index] for r in rows[1:]}
+        told = (
+            f"{condition_label(Condition(*place)).lower()} {found[place]:.2f}"
+            for place in (max(found, key=found.get), min(found, key=found.get))
+        )
         alt = (
-            "Grid of five degradations by three strengths, each an image beside coloured findings."
+            f"Grid of {len(KINDS)} degradations by their strengths, each an image beside coloured "
+            f"findings. IoU on this wall is highest and lowest under: {', '.join(told)}."
         )
         return CaptionedFigure(figure, caption, alt, self.smoke, self.results)
 

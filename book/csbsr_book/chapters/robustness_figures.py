@@ -189,6 +189,24 @@ def comparison_figure(
     return figure
 
 
+def dark_false_alarms(
+    content: dict, strip: Path, walls: Walls, chosen: Sequence[int]
+) -> list[float | None]:
+    """Share of the leading model's false alarms on pixels darker than their wall's median.
+
+    One number per wall of `comparison_figure`, None without a false alarm.
+    """
+    masks = _strip(strip, walls.masks.shape[-1])
+    column = list(PICTURED).index(LEADING)
+    shares: list[float | None] = []
+    for line, index in enumerate(chosen):
+        grey = walls.hr[index].mean(0).numpy()
+        false = masks[line, column] & ~walls.masks[index]
+        dark = grey < np.median(grey)
+        shares.append(float(dark[false].mean()) if false.any() else None)
+    return shares
+
+
 def conditions_figure(
     strip: Path, walls: Walls, chosen: Sequence[int], protocol: Protocol, mark: str = ""
 ) -> Figure:

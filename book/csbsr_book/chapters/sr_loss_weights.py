@@ -11,6 +11,7 @@ from csbsr import losses
 from csbsr.degradation import degrade, gaussian_kernels
 from csbsr.protocol import PRINTED, Protocol
 from csbsr_book.chapters.example_crack import Example, flawed_prediction
+from csbsr_book.site.exhibit import drawn
 from csbsr_book.site.theme import bare
 
 CONSTANTS = tuple(2.0**i for i in range(-3, 4))
@@ -103,6 +104,34 @@ def share_figure(example: Example) -> Figure:
     axes[0].set_ylabel("share of the weighted L1 loss")
     axes[0].legend()
     return figure
+
+
+def fail_weight_alt(figure: Figure) -> str:
+    """What `fail_weight_figure` draws: the scales of its maps and the ends of its curves."""
+    curves = next(lines for axes in figure.axes if (lines := drawn(axes)))
+    ends = ", ".join(f"{y[-1]:.4g} for {name.strip('$')}" for name, (_, y) in curves.items())
+    return (
+        "Five panels: a prediction that misses the right third of a crack and has a false blob; "
+        "three "
+        "maps that are bright in the missed part and the blob; and the weight against the error, "
+        f"straight lines on a logarithmic axis from 1 to {ends}."
+    )
+
+
+def share_alt(figure: Figure) -> str:
+    """What `share_figure` draws: the ends of its curves and the unweighted shares."""
+    told = []
+    for axes, name in zip(figure.axes, ("w C", "w F")):
+        ends = (f"{what} from {y[0]:.0%} to {y[-1]:.0%}" for what, (_, y) in drawn(axes).items())
+        told.append(f"{name}: {', '.join(ends)}")
+    plain = sorted(
+        line.get_ydata()[0] for line in figure.axes[0].lines if len(line.get_ydata()) == 2
+    )
+    grey = " and ".join(f"{share:.0%}" for share in plain)
+    return (
+        f"Two panels of the share over m from {CONSTANTS[0]:g} to {CONSTANTS[-1]:g}. "
+        f"{'. '.join(told)}. Grey lines, without a weight: {grey}."
+    )
 
 
 def table_v_weights(example: Example, protocol: Protocol) -> dict[str, Tensor]:

@@ -1,8 +1,10 @@
 """Sec. III-A and III-E: which half learns when, the schedules, a real log, and who feels L_C."""
 
 import tempfile
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -12,15 +14,16 @@ from matplotlib.figure import Figure
 from csbsr.networks.architecture import build_model
 from csbsr.protocol import PRINTED, RELEASED
 from csbsr.study.experiments import experiment
+from csbsr.study.kept_logs import STEPS, Log, kept_path, logs_below, read_kept
 from csbsr.study.models import architecture_of
 from csbsr.study.profiles import Profile, Schedule, load_profile
 from csbsr.study.run import run_experiments
 from csbsr.study.sources import data_name
 from csbsr.study.steps import last_step, log_of
-from csbsr.training.log import read_log
 from csbsr.training.objective import Images, Objective
 from csbsr.training.schedules import alpha_scaled, beta_at, learning_rate
 from csbsr_book.chapters.example_crack import example_crack
+from csbsr_book.site.display import data_words
 from csbsr_book.site.drawing import (
     FEATURES,
     KERNEL,
@@ -35,9 +38,6 @@ from csbsr_book.site.drawing import (
 from csbsr_book.site.study import StudyChapter
 from csbsr_book.site.table import Table
 from csbsr_book.site.theme import nothing_here, stamp
-
-Log = dict[str, np.ndarray]
-STEPS = ("step1", "step2", "step3")
 
 
 def steps_figure(profile: Profile) -> Figure:
@@ -125,12 +125,25 @@ def _shade(axes: np.ndarray, left: float, right: float, number: int) -> None:
     )  # fmt: skip
 
 
-def training_logs(chapter: StudyChapter, name: str) -> dict[str, Log]:
-    """Logs of an experiment's steps by step, trained once more where smoke left no log.
+class FoundLogs(NamedTuple):
+    """Logs by step, of which run in words, and whether it is a smoke run."""
 
-    Results travel without their checkpoints and logs; for a larger profile a log that is not
-    there is left out.
+    steps: Mapping[str, Log]
+    run: str
+    smoke: bool
+
+
+def training_logs(chapter: StudyChapter, name: str) -> FoundLogs:
+    """Logs of an experiment's steps: of a run that counts if one is kept, else of this page.
+
+    Smoke is trained once more where it left no log; of a larger profile, whose runs do not travel,
+    a log that is not there is left out.
     """
+    for result in chapter.measured().fresh.get(name, ()):
+        kept = kept_path(result.path)
+        if kept.is_file():
+            run = f"{result.content['profile']}, {data_words(result.card)}, seed {result.seed}"
+            return FoundLogs(read_kept(kept), run, False)
     chapter.measure([name])
     row = experiment(name)
     runs = chapter.results_folder.parent / "runs"
@@ -139,15 +152,30 @@ def training_logs(chapter: StudyChapter, name: str) -> dict[str, Log]:
         with tempfile.TemporaryDirectory() as spare:
             again = replace(chapter.request, results=Path(spare), runs=runs)
             run_experiments([name], again, quiet=True)
-    found = {}
-    for step, own in zip(STEPS, (f"step1-{row.sr}", f"step2-{row.sr}", row.id)):
-        logs = sorted(folder.glob(f"{own}-*/log.jsonl"), key=lambda p: p.stat().st_mtime)
-        if logs:
-            found[step] = read_log(logs[-1])
-    return found
+    run = f"{chapter.profile.name}, {data_name(chapter.data)}, seed {chapter.seed}"
+    return FoundLogs(logs_below(row, folder), run, chapter.smoke)
 
 
-def log_figure(logs: dict[str, Log], *, watermark: str = "") -> Figure:
+def log_words(found: FoundLogs) -> tuple[str, str]:
+    """Caption and alternative text of `log_figure`, from what is in the logs."""
+    lengths, told = [], []
+    for step, log in found.steps.items():
+        lengths.append(f"{step.replace('step', 'Step ')} of {log['iteration'][-1]:,.0f} iterations")
+        for name, label in (("L_S", "SR loss"), ("L_C", "segmentation loss")):
+            values = log.get(name, np.array([np.nan]))
+            values = values[~np.isnan(values)]
+            if values.size > 1:
+                told.append(f"{label} in {step} from {values[0]:.3g} to {values[-1]:.3g}")
+    caption = (
+        f"Loss terms, weights and learning rates of one run ({found.run}), from its log: "
+        f"{', '.join(lengths) or 'no log is there'}. The steps follow each other; alpha and beta "
+        "exist in Step 3 only."
+    )
+    alt = f"Four stacked plots over the iterations of the steps. {'; '.join(told) or 'Empty'}."
+    return caption, alt
+
+
+def log_figure(logs: Mapping[str, Log], *, watermark: str = "") -> Figure:
     """Loss terms, alpha, beta and learning rates over the iterations of a real run."""
     figure, axes = plt.subplots(4, 1, figsize=(7.2, 7.2), sharex=True, height_ratios=(3, 2, 2, 2))
     lines = {

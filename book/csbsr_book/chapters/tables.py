@@ -14,6 +14,7 @@ from csbsr.study.experiments import experiment
 from csbsr.study.freshness import FoundResults
 from csbsr.study.pairs import Pairs
 from csbsr.study.results import ResultFile
+from csbsr_book.chapters.kernels import scale_note
 from csbsr_book.paper import printed
 from csbsr_book.paper.printed import METRICS, Row, load_table
 from csbsr_book.site.display import data_words
@@ -39,7 +40,10 @@ def measured(results: Sequence[ResultFile], metric: str, voice: Voice = "ours") 
 
 
 def best_of_ours(table: printed.Table, results: Results, metric: str, block: str) -> str | None:
-    """Experiment with the best mean of ours in a block; None unless two rows were run."""
+    """Experiment of a block that leads every other one beyond noise; None where none does.
+
+    Beyond noise: the 95 % interval of each paired difference lies on the better side of 0.
+    """
     found = {
         row.experiment: value
         for row in table.rows
@@ -49,8 +53,14 @@ def best_of_ours(table: printed.Table, results: Results, metric: str, block: str
     }
     if len(found) < 2:
         return None
-    pick = max if METRICS[metric].better == "higher" else min
-    return pick(found, key=found.get)
+    higher = METRICS[metric].better == "higher"
+    leader = (max if higher else min)(found, key=found.get)
+    for other in set(found) - {leader}:
+        pair = (leader, other) if higher else (other, leader)
+        interval = contrast_cell(results, *pair, metric).interval
+        if interval is None or interval[0] <= 0:
+            return None
+    return leader
 
 
 def contrast_cell(results: Results, first: str, second: str, metric: str) -> Number:
@@ -73,7 +83,8 @@ def paper_table(number: str, ours: FoundResults, authors: Results) -> Table:
     table = load_table(number)
     rows = []
     for row in table.rows:
-        cells: list[TableCell] = [TableCell((row.label, Words(row.experiment, "code")))]
+        label = row.label.replace("(ours)", "(the paper's)")  # "ours" is a voice here
+        cells: list[TableCell] = [TableCell((label, Words(row.experiment, "code")))]
         for metric in table.columns:
             best = row.experiment in table.best(metric, block=row.block)
             lines = [Number(row.values.get(metric), "paper", best=best)]
@@ -86,7 +97,8 @@ def paper_table(number: str, ours: FoundResults, authors: Results) -> Table:
     caption = (
         f"Table {number}. {table.title}. Each cell, from above: the paper; the authors' weights, "
         "where somebody supplied them; ours with its standard deviation over seeds. Bold: best, "
-        "computed. Paper and ours differ in size and data, so the last column but one compares "
+        "computed; ours only where it leads every other row of its block beyond the noise of the "
+        "seeds. Paper and ours differ in size and data, so the last column but one compares "
         "each row with its own baseline: the difference in IoU_max, ours over common seeds with "
         "its 95 % interval."
     )
@@ -97,7 +109,8 @@ def paper_table(number: str, ours: FoundResults, authors: Results) -> Table:
     if len(seeds - {()}) > 1:
         caption += " Rows of ours differ in their seeds: the claims compare common seeds only."
     last = [Column("Against its baseline", digits=4), "Ours: what was run"]
-    return Table(caption, ["Row", *columns_of(table.columns), *last], rows)
+    notes = [scale_note()] if "kernel_PSNR" in table.columns else []
+    return Table(caption, ["Row", *columns_of(table.columns), *last], rows, notes)
 
 
 def _against(row: Row, table: printed.Table, results: Results) -> TableCell:
@@ -123,6 +136,8 @@ def standing(name: str, ours: FoundResults) -> TableCell:
             line: list[Piece] = [f"{runs[0].content['profile']}, seed{'s' * (len(runs) > 1)} "]
             for i, result in enumerate(runs):
                 line += [", " * bool(i), Words(str(result.seed), link=result_link(result))]
+            if any(result.without_cracks for result in runs):
+                mark = f"{mark} no crack in any mask".strip()
             lines.append((*line, " ", Words(mark, "stale")) if mark else tuple(line))
     return TableCell(tuple(lines) or (Words("not run", "words"),))
 
@@ -146,7 +161,8 @@ def run_table(
         [title, *(measured(results.get(name, ()), m) for m in metrics)]
         for name, title in titles.items()
     ]
-    return Table(caption, ["Experiment", *columns_of(metrics)], rows)
+    notes = [scale_note()] if "kernel_PSNR" in metrics else []
+    return Table(caption, ["Experiment", *columns_of(metrics)], rows, notes)
 
 
 def pair_table(pairs: Pairs) -> Table:

@@ -12,14 +12,18 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+import nbformat
+
 from csbsr.study.audit import refused, result_files
 from csbsr.study.experiments import experiments
-from csbsr.study.provenance import repository_root
+from csbsr.study.provenance import commit, repository_root
 from csbsr.study.results import write_json
 from csbsr.study.robustness import run_robustness
 from csbsr.study.run import Request, run_experiments
 from csbsr_book.paper.printed import experiments_of, load_tables
 from csbsr_book.site import execute as execution
+from csbsr_book.site.counts import counted, counts
+from csbsr_book.site.doors import BRANCH, configured, prepare, repository_url
 from csbsr_book.site.execute import execute
 from csbsr_book.site.exhibit import FOLDER_VARIABLE
 from csbsr_book.site.reads import Library, hash_files, listing
@@ -78,14 +82,16 @@ def notebook_keys(request: BookRequest) -> dict[str, str]:
 
     That is the notebook, the files it reads (`site.reads`), the way notebooks are executed, the
     parameters with the images they name, the lock file, and for chapters that read results every
-    result file. Smoke results do not count: they follow from code, profile and data.
+    result file and kept log. Smoke results do not count: they follow from code, profile and data.
     """
     root, folder = request.root, request.results or request.root / "results"
-    real = [p for p in folder.rglob("*.json") if "smoke" not in p.relative_to(folder).parts]
+    kept = (p for pattern in ("*.json", "*.log.csv") for p in folder.rglob(pattern))
+    real = [p for p in kept if "smoke" not in p.relative_to(folder).parts]
     measured = hash_files(real, folder)
     folders = [Path(p) for p in (request.data, request.natural) if p and Path(p).is_dir()]
     lock = [p for p in [root / "requirements.lock"] if p.exists()]
     choice = [request.parameters | {"results": ""}, request.natural, *map(listing, folders)]
+    choice.append(repository_url(root))
     library = Library.of(root)
     keys = {}
     for path in sorted((root / "notebooks").glob("*.ipynb")):
@@ -143,14 +149,27 @@ def gather_pages(request: BookRequest) -> str:
     """Bring pages, results and configuration into the copy that is rendered; returns its hash."""
     staging = request.staging
     staging.mkdir(parents=True, exist_ok=True)
-    for name in ("_config.yml", "_toc.yml"):
-        shutil.copy2(request.root / name, staging / name)
+    repository, code = repository_url(request.root), str(commit()["id"])
+    config = (request.root / "_config.yml").read_text(encoding="utf-8")
+    (staging / "_config.yml").write_text(configured(config, repository), encoding="utf-8")
+    shutil.copy2(request.root / "_toc.yml", staging / "_toc.yml")
+    for path in (staging / "notebooks").glob("*.ipynb"):
+        notebook = nbformat.read(path, as_version=4)
+        if prepare(notebook, repository, BRANCH if code.startswith("version") else code):
+            nbformat.write(notebook, path)
     shutil.rmtree(staging / "book", ignore_errors=True)
-    code = shutil.ignore_patterns("csbsr_book", "__pycache__")
-    shutil.copytree(request.root / "book", staging / "book", ignore=code)
+    left_out = shutil.ignore_patterns("csbsr_book", "__pycache__")
+    shutil.copytree(request.root / "book", staging / "book", ignore=left_out)
     results = request.results or request.root / "results"
-    for name, folder in (("results", results), ("exhibits", request.exhibits)):
-        for path in folder.rglob("*.json"):
+    found = counts(results)
+    for page in sorted((staging / "book").glob("*.md")):
+        text = counted(page.read_text(encoding="utf-8"), found, page.name)
+        page.write_text(text, encoding="utf-8")
+    for name, folder, kind in (
+        ("results", results, "*.json"),
+        ("exhibits", request.exhibits, "*.*"),
+    ):
+        for path in folder.rglob(kind):
             target = staging / "book" / "_static" / name / path.relative_to(folder)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(path, target)

@@ -21,6 +21,7 @@ from csbsr.study.profiles import Profile, load_profile
 from csbsr.study.provenance import repository_root, run_card
 from csbsr_book.site import table as tables
 from csbsr_book.site.display import Origin, render, run_card_html
+from csbsr_book.site.doors import BRANCH, repository_url
 from csbsr_book.site.exhibit import CaptionedFigure, Exhibit, figure_values, is_building, slug
 from csbsr_book.site.table import Table
 from csbsr_book.site.theme import STYLE
@@ -28,14 +29,15 @@ from csbsr_book.site.theme import STYLE
 if TYPE_CHECKING:
     from csbsr.study.results import ResultFile
 
-SOURCE_URL = "https://github.com/csbsr/csbsr/blob/main"
+LONG = 45
+"""Lines of code that a page shows open; more are folded."""
 
 
 class Chapter:
     """One notebook run: `profile`, `seed`, `data` and where results lie.
 
     `data` is "synthetic" or a folder in the Khanhha layout; `results` defaults to the `results`
-    folder of the checkout. ValueError for an unknown profile or protocol.
+    folder of the checkout. ValueError for an unknown profile or protocol, and a seed that is none.
     """
 
     def __init__(
@@ -49,10 +51,15 @@ class Chapter:
         protocol: str = REPRODUCTION.name,
     ) -> None:
         self.name = name
+        if not isinstance(profile, str):
+            raise ValueError(f"profile {profile!r} is no name; choose smoke, quick or paper")
+        if type(seed) is not int or not 0 <= seed < 2**32:
+            raise ValueError(f"seed {seed!r} must be a whole number of 0 or more")
+        self.profile_given = profile
         self.profile: Profile = load_profile(profile)
         self.protocol: Protocol = self.profile.protocol(protocol)
         self.data = str(data or os.environ.get("CSBSR_DATA") or "synthetic")
-        self.seed = int(seed)
+        self.seed = seed
         self.results_folder = Path(results) if results else repository_root() / "results"
         self.trained = False
         self.started = self.shown = time.perf_counter()
@@ -95,7 +102,7 @@ class Chapter:
             shown.figure.savefig(Path(folder) / f"{label}.png", dpi=144)
         numbers = figure_values(shown.figure)
         exhibit = self._exhibit(label, "figure", numbers, shown.results, shown.words)
-        self.html(shown.html(label, exhibit.publish()))
+        self.html(shown.html(exhibit))
         plt.close(shown.figure)
 
     def table(self, *shown: Table, label: str = "", results: Sequence["ResultFile"] = ()) -> None:
@@ -110,6 +117,16 @@ class Chapter:
             label = label or slug(filled[0].caption)
             text += self._exhibit(label, "table", values, results, words).publish()
         self.html(text)
+
+    def listing(
+        self,
+        label: str,
+        text: Markup,
+        values: object,
+        results: Sequence["ResultFile"] = (),
+    ) -> None:
+        """Show what a template made of `values`, below it their JSON and run card."""
+        self.html(text + self._exhibit(label, "list", values, results, {"smoke": False}).publish())
 
     def html(self, text: str) -> None:
         """Show HTML that a template made."""
@@ -152,19 +169,33 @@ class Chapter:
         return {}
 
     def source(self, function: Callable[..., object]) -> None:
-        """Show the source of the function that computes an equation, with a link to its file."""
+        """Show the function that computes an equation, its name linked to the API page.
+
+        A function of more than `LONG` lines is folded.
+        """
         from pygments import highlight
         from pygments.formatters import HtmlFormatter
         from pygments.lexers import PythonLexer
 
-        lines, first = inspect.getsourcelines(inspect.unwrap(function))
-        path = Path(inspect.getsourcefile(inspect.unwrap(function)))
-        relative = path.relative_to(repository_root()).as_posix()
+        function = inspect.unwrap(function)
+        lines, first = inspect.getsourcelines(function)
+        path = Path(inspect.getsourcefile(function)).relative_to(repository_root()).as_posix()
         last = first + len(lines) - 1
         code = highlight("".join(lines), PythonLexer(), HtmlFormatter(nowrap=True))
-        where = f"{relative}, lines {first}-{last}"
-        link = f"{SOURCE_URL}/{relative}#L{first}-L{last}"
-        self.html(render("source.html", code=Markup(code), where=where, link=link))
+        repository = repository_url(repository_root())
+        name = f"{function.__module__}.{function.__qualname__}"
+        public = name.startswith("csbsr.") and "._" not in name and is_building()
+        text = render(
+            "source.html",
+            code=Markup(code),
+            name=name,
+            reference=f"a10-api.html#{name}" if public else "",
+            where=f"{path}, lines {first}-{last}",
+            link=repository and f"{repository}/blob/{BRANCH}/{path}#L{first}-L{last}",
+            lines=len(lines),
+            folded=len(lines) > LONG,
+        )
+        self.html(text)
 
     def run_card(self) -> None:
         """Show where the numbers of this page come from."""

@@ -38,6 +38,11 @@ def png(figure: Figure, dpi: int = 144) -> bytes:
     return buffer.getvalue()
 
 
+def size_of(picture: bytes) -> tuple[int, int]:
+    """Width and height in pixels of a PNG, from its header."""
+    return int.from_bytes(picture[16:20]), int.from_bytes(picture[20:24])
+
+
 def run_card_html(card: Mapping[str, object], note: str = "") -> Markup:
     """A fold-out list of where a number comes from; its summary names what must not be missed."""
     return render("run_card.html", summary=card_summary(card), rows=card_rows(card), note=note)

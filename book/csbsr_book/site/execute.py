@@ -7,7 +7,10 @@ from pathlib import Path
 import nbformat
 import papermill
 
-HIDDEN_TAGS = ("injected-parameters", "parameters")
+from csbsr_book.site.doors import one_set_of_parameters
+
+SHOWN = "show-input"
+"""Tag of a code cell that is part of what the page teaches; every other cell is plumbing."""
 
 
 def gate(path: Path) -> None:
@@ -29,12 +32,14 @@ def gate(path: Path) -> None:
 
 
 def polish(path: Path) -> None:
-    """Drop parameter cells (the run card names them) and machine paths from a page."""
+    """Leave on a page what a reader reads: one set of parameters, no plumbing, no machine paths."""
     notebook = nbformat.read(path, as_version=4)
+    one_set_of_parameters(notebook)
     for cell in notebook.cells:
-        tags = cell.metadata.setdefault("tags", [])
-        if any(tag in tags for tag in HIDDEN_TAGS) and "remove-input" not in tags:
+        tags = [t for t in cell.metadata.get("tags", ()) if t != "hide-input"]
+        if cell.cell_type == "code" and SHOWN not in tags and "remove-input" not in tags:
             tags.append("remove-input")
+        cell.metadata["tags"] = tags
     record = notebook.metadata.get("papermill", {})
     for key in ("input_path", "output_path", "environment_variables", "parameters"):
         record.pop(key, None)

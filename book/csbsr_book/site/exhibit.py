@@ -18,7 +18,15 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from csbsr.files import write_json
-from csbsr_book.site.display import Origin, card_rows, card_summary, png, protocol_words, render
+from csbsr_book.site.display import (
+    Origin,
+    card_rows,
+    card_summary,
+    png,
+    protocol_words,
+    render,
+    size_of,
+)
 
 if TYPE_CHECKING:
     from csbsr.study.results import ResultFile
@@ -63,6 +71,14 @@ def _axes_values(axes: Axes) -> dict:
         "words": words,
     }
     return {key: value for key, value in found.items() if value}
+
+
+def drawn(axes: Axes) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Lines of a plot by their label, x and y: what an alternative text can say in numbers."""
+    lines = {_name(line.get_label()): line.get_data() for line in axes.lines}
+    return {
+        name: (np.asarray(x, float), np.asarray(y, float)) for name, (x, y) in lines.items() if name
+    }
 
 
 def _name(label: object) -> str:
@@ -135,10 +151,19 @@ class CaptionedFigure:
         """What is said about the figure."""
         return {name: getattr(self, name) for name in ("caption", "alt", "origin", "smoke")}
 
-    def html(self, label: str, below: str = "") -> Markup:
-        """The picture with its caption, and what stands `below`."""
-        image = base64.b64encode(png(self.figure)).decode()
-        return render("figure.html", image=image, label=label, below=below, **self.words)
+    def html(self, exhibit: "Exhibit") -> Markup:
+        """The picture with its caption, and what stands below."""
+        drawn = png(self.figure)
+        width, height = size_of(drawn)
+        return render(
+            "figure.html",
+            picture=exhibit.picture(drawn),
+            width=width,
+            height=height,
+            label=exhibit.label,
+            below=exhibit.publish(),
+            **self.words,
+        )
 
 
 @dataclass(frozen=True)
@@ -148,9 +173,9 @@ class Exhibit:
     chapter: str
     label: str
     kind: str
-    """ "figure" or "table"."""
+    """ "figure", "table" or "list"."""
     values: object
-    """JSON values: of a figure what it draws, of a table its cells."""
+    """JSON values: of a figure what it draws, of a table its cells, of a list its entries."""
     card: Mapping[str, object]
     """Run card of the chapter up to here."""
     results: Sequence["ResultFile"] = ()
@@ -170,6 +195,19 @@ class Exhibit:
             "values": self.values,
         }
 
+    def picture(self, drawn: bytes) -> str:
+        """Address of a PNG: a file beside the page, outside a build the picture itself."""
+        if not is_building():
+            return f"data:image/png;base64,{base64.b64encode(drawn).decode()}"
+        name = f"{self.label}.png"
+        folder = Path(os.environ[FOLDER_VARIABLE]) / self.chapter
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(drawn)
+        return self._address(name)
+
+    def _address(self, name: str) -> str:
+        return f"../_static/exhibits/{quote(self.chapter)}/{quote(name)}"
+
     def publish(self) -> Markup:
         """Write the JSON where the book is built, and return what stands below.
 
@@ -178,7 +216,7 @@ class Exhibit:
         name = f"{self.label}.json"
         if is_building():
             write_json(Path(os.environ[FOLDER_VARIABLE]) / self.chapter / name, self.content())
-            link = f"../_static/exhibits/{quote(self.chapter)}/{quote(name)}"
+            link = self._address(name)
         else:
             text = json.dumps(self.content(), allow_nan=False, separators=(",", ":"))
             packed = base64.b64encode(text.encode()).decode()
@@ -188,7 +226,7 @@ class Exhibit:
             "provenance.html",
             label=self.label,
             kind=self.kind,
-            link=link,
+            numbers=link,
             download="" if is_building() else name,
             summary=card_summary(card),
             rows=card_rows(card),

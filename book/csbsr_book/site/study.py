@@ -2,12 +2,20 @@
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from typing import NamedTuple
 
 from csbsr.study.freshness import FoundResults, find_fresh
-from csbsr.study.profiles import Profile, load_profile
+from csbsr.study.profiles import NAMES, Profile, load_profile
 from csbsr.study.run import Request, pick_device, run_experiments
 from csbsr.study.sources import data_name, hash_of, open_data
 from csbsr_book.site.chapter import Chapter
+
+
+class Recorded(NamedTuple):
+    """Wall seconds of the fresh runs of some experiments, by profile; how many were asked for."""
+
+    experiments: int
+    seconds: Mapping[str, Sequence[float]]
 
 
 class StudyChapter(Chapter):
@@ -17,7 +25,7 @@ class StudyChapter(Chapter):
     def request(self) -> Request:
         """What is run for this chapter, and where its results lie."""
         place = (self.data, self.seed, self.results_folder)
-        return Request(self.profile.name, *place, self.protocol.name)
+        return Request(self.profile_given, *place, self.protocol.name)
 
     def measure(self, names: Sequence[str]) -> FoundResults:
         """Results of this profile and data; those of `names` that are missing are run first."""
@@ -31,6 +39,15 @@ class StudyChapter(Chapter):
             return self._found(self.profile, data_name(self.data))
         found = [self._found(load_profile(name), None) for name in ("paper", "quick")]
         return next((f for f in found if f.fresh), next((f for f in found if f.stale), found[0]))
+
+    def recorded(self, names: Sequence[str]) -> Recorded:
+        """What the runs of these experiments took, in every profile, by their run cards."""
+        seconds = {}
+        for profile in NAMES:
+            fresh = find_fresh(self.results_folder, profile).fresh
+            cards = [r.content["run_card"] for name in names for r in fresh.get(name, ())]
+            seconds[profile] = [float(card.get("seconds") or 0) for card in cards]
+        return Recorded(len(names), seconds)
 
     def _found(self, profile: Profile, data: str | None) -> FoundResults:
         protocol = profile.protocol(self.request.protocol).name

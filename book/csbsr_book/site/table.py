@@ -53,7 +53,9 @@ class Words:
     """Text with a role: `kind` is a style of the book; with `link` it leads somewhere."""
 
     text: str
-    kind: Literal["", "code", "quote", "place", "evidence", "words", "stale", "verdict"] = ""
+    kind: Literal["", "code", "quote", "place", "evidence", "words", "stale", "verdict", "math"] = (
+        ""
+    )
     link: str = ""
 
 

@@ -1,0 +1,154 @@
+"""The book as one PDF: Sphinx makes one page of it, Chromium prints that page.
+
+The contents need page numbers, which only the printed book has: it is printed twice, and the
+second time the contents hold the pages that the first print found.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from bs4 import BeautifulSoup, Tag
+from pypdf import PdfReader
+
+from csbsr_book.site.display import render
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+SECONDS = 900
+"""Longest time that one print may take."""
+
+
+class Entry(NamedTuple):
+    """A line of the contents: depth 1 for chapters, 2 for sections; `anchor` is its id."""
+
+    depth: int
+    title: str
+    anchor: str
+
+
+def find_browser() -> str:
+    """Path of a Chromium; `CSBSR_CHROMIUM` names another. ValueError where there is none."""
+    named = os.environ.get("CSBSR_CHROMIUM")
+    found = named or next(filter(None, map(shutil.which, BROWSERS)), None)
+    if not found or not Path(found).exists():
+        raise ValueError(
+            "the PDF needs Chromium or Chrome; install one (Debian: apt install chromium) or name "
+            "it in CSBSR_CHROMIUM"
+        )
+    return found
+
+
+def single_page(book: Path, output: Path) -> Path:
+    """All pages of a staged book as one HTML file below `output`; ValueError if Sphinx fails."""
+    run_cli = "import sys; from jupyter_book.cli.main import main; sys.exit(main())"
+    command = [sys.executable, "-c", run_cli, "build", str(book), "--path-output", str(output)]
+    command += ["--builder", "custom", "--custom-builder", "singlehtml", "-q"]
+    environment = os.environ | {"PYTHONWARNINGS": "ignore"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    page = output / "_build" / "singlehtml" / "index.html"
+    found = next(iter(page.parent.rglob("intro.html")), page)
+    if done.returncode or not found.exists():
+        last = (done.stderr or done.stdout).strip().splitlines()[-3:]
+        raise ValueError(f"the book could not be put on one page: {' '.join(last)}")
+    return found
+
+
+def contents_of(article: Tag) -> list[Entry]:
+    """Chapters and sections of the book in their order."""
+    entries = []
+    for heading in article.find_all(["h1", "h2"]):
+        section = heading.find_parent("section")
+        if section is None or not section.get("id"):
+            continue
+        for link in heading.select(".headerlink"):
+            link.decompose()
+        title = " ".join(heading.get_text().split())
+        entries.append(Entry(int(heading.name[1]), title, section["id"]))
+    return entries
+
+
+def prepare(page: Path, styles: str, pages: Mapping[str, int]) -> str:
+    """HTML fit for paper: nothing folded, nothing late, contents with the known page numbers."""
+    soup = BeautifulSoup(page.read_text(encoding="utf-8"), "html.parser")
+    article = soup.select_one("article") or soup.body
+    for image in article.find_all("img"):
+        image.attrs.pop("loading", None)
+    for block in article.select("details:not(.run-card):not(.smoke-values)"):
+        block["open"] = ""
+    for block in article.select("script, .run-card, .provenance, noscript + *:empty"):
+        block.decompose()
+    entries = contents_of(article)
+    contents = render("print_contents.html", entries=entries, pages=pages)
+    first = article.find("h1")
+    anchor = first.find_parent("section") if first else article
+    anchor.insert_before(BeautifulSoup(str(contents), "html.parser"))
+    style = soup.new_tag("style")
+    style.string = styles
+    body = soup.body
+    body.clear()
+    body["class"] = ["book-in-print"]
+    body.append(article)
+    soup.head.append(style)
+    for script in soup.head.find_all("script"):
+        if "equations.js" not in (script.get("src") or ""):
+            script.decompose()
+    return str(soup)
+
+
+def print_page(browser: str, page: Path, output: Path) -> None:
+    """Print a local page to PDF; ValueError if Chromium fails or takes too long."""
+    with tempfile.TemporaryDirectory() as profile:
+        command = [
+            browser, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={profile}",
+            "--disable-background-networking", "--allow-file-access-from-files",
+            "--no-pdf-header-footer", "--generate-pdf-document-outline",
+            "--virtual-time-budget=600000", f"--print-to-pdf={output}", page.as_uri(),
+        ]  # fmt: skip
+        try:
+            done = subprocess.run(
+                command, capture_output=True, text=True, timeout=SECONDS, check=False
+            )
+        except subprocess.TimeoutExpired:
+            raise ValueError(f"Chromium did not finish the PDF within {SECONDS} s") from None
+    if done.returncode or not output.exists():
+        last = done.stderr.strip().splitlines()[-1:] or ["no message"]
+        raise ValueError(f"Chromium could not print the book: {last[0]}")
+
+
+def pages_of(printed: Path, anchors: Sequence[str]) -> dict[str, int]:
+    """Page, from 1, of every anchor that a link of the printed book leads to."""
+    reader = PdfReader(printed)
+    found = {
+        name.lstrip("/"): reader.get_destination_page_number(place) + 1
+        for name, place in reader.named_destinations.items()
+    }
+    return {anchor: found[anchor] for anchor in anchors if anchor in found}
+
+
+def write_pdf(book: Path, output: Path) -> Path:
+    """Print a staged book (`_build/book`, executed) as one PDF; returns it.
+
+    ValueError where there is no staged book, no Chromium, or one of both fails; an older PDF is
+    kept then.
+    """
+    if not any((book / "notebooks").glob("*.ipynb")):
+        raise ValueError(f"{book} holds no executed chapters; run `make book` before `make pdf`")
+    browser = find_browser()
+    styles = (book / "book" / "_static" / "print.css").read_text(encoding="utf-8")
+    with tempfile.TemporaryDirectory() as folder:
+        page = single_page(book, Path(folder))
+        target = page.with_name("print.html")
+        printed, pages = Path(folder) / "book.pdf", {}
+        for _ in range(2):
+            target.write_text(prepare(page, styles, pages), encoding="utf-8")
+            print_page(browser, target, printed)
+            soup = BeautifulSoup(target.read_text(encoding="utf-8"), "html.parser")
+            pages = pages_of(printed, [entry.anchor for entry in contents_of(soup)])
+        output.parent.mkdir(parents=True, exist_ok=True)
+        shutil.move(printed, output)
+    return output
