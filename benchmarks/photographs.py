@@ -5,8 +5,9 @@
     python benchmarks/photographs.py tiles RUN/model.safetensors
 
 One thread. `memory` draws a synthetic wall, segments it in a process of its own and keeps
-processor seconds and the peak of resident memory. `tiles` compares a network with global context on whole
-synthetic walls with its tiles. Results go to results/photographs.json, each beside the others.
+processor seconds and the peak of resident memory. `tiles` compares a network with global context
+on whole synthetic walls with its tiles. Results go to results/photographs.json, each beside the
+others.
 """
 
 import argparse

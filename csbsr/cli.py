@@ -34,8 +34,7 @@ def _common(parser: argparse.ArgumentParser, seeds: bool = False) -> None:
 
 
 PICTURES = ("mask", "overlay", "sr", "prob", "kernel")
-MODEL = "a .safetensors file, the folder of a finished run, or an experiment's id"
-SHIPPED = "(default: the model that comes with csbsr)"
+MODEL = "a .safetensors file, a finished run's folder, an experiment's id, or 'shipped'"
 
 
 def _which(parser: argparse.ArgumentParser) -> None:
@@ -181,7 +180,7 @@ def build_parser() -> argparse.ArgumentParser:
     convert.add_argument("--as", dest="name", required=True, help="name of the released network")
 
     evaluate = commands.add_parser("evaluate", help="evaluate a model on a data set")
-    evaluate.add_argument("weights", nargs="?", help=f"{MODEL} {SHIPPED}")
+    evaluate.add_argument("weights", help=MODEL)
     _which(evaluate)
     evaluate.add_argument("--experiment", help="whose place in the tables published weights take")
     evaluate.add_argument("--output", type=Path, help="JSON file to write, instead of the tables")
@@ -197,7 +196,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     segment = commands.add_parser("segment", help="find cracks in photographs of any size")
     segment.add_argument("images", nargs="+", help="files, folders or patterns such as '*.jpg'")
-    segment.add_argument("--weights", help=f"{MODEL} {SHIPPED}")
+    segment.add_argument("--weights", default="shipped", help=f"{MODEL} (the default)")
     _which(segment)
     segment.add_argument("--output", type=Path, default=Path("segmented"), help="folder")
     segment.add_argument("--threshold", type=float, help="in 0..1 (default: the model's own)")
@@ -229,7 +228,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def _dispatch(arguments: argparse.Namespace) -> int:
     # Commands are imported when they are used: `csbsr --help` must not wait for torch.
-    from csbsr import commands, data_commands
+    from csbsr import commands, data_commands, result_commands
 
     handlers = {
         "run": commands.run,
@@ -241,7 +240,7 @@ def _dispatch(arguments: argparse.Namespace) -> int:
         "table": commands.table,
         "figure": commands.figure,
         "claims": commands.claims,
-        "results": commands.results,
+        "results": result_commands.results,
         "weights": commands.import_weights,
         "evaluate": commands.evaluate_weights,
         "segment": commands.segment,

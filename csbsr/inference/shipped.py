@@ -7,6 +7,8 @@ from pathlib import Path
 
 from csbsr.model_file import SUFFIX, LoadedModel, load_model
 
+NAME = "shipped"
+"""What `--weights` calls it, and its run card."""
 SHIPPED = Path(__file__).with_name(f"shipped{SUFFIX}")
 """The file, part of the package."""
 

@@ -29,7 +29,7 @@ from csbsr.data.synthetic import SyntheticCracks
 from csbsr.data.walls import EASY, HARD, Look, Walls
 from csbsr.degradation import degrade, kernel_for_image, random_kernels
 from csbsr.evaluation import predict
-from csbsr.inference.shipped import SHIPPED
+from csbsr.inference.shipped import NAME, SHIPPED
 from csbsr.metrics import THRESHOLDS, iou_curve
 from csbsr.model_file import Threshold, save_model
 from csbsr.networks.architecture import (
@@ -204,7 +204,7 @@ def make(runs: Path, photographs: Path | None, output: Path) -> None:
     )
     del card["profile"]  # it belongs to none
     card |= {
-        "experiment": "shipped",
+        "experiment": NAME,
         "lessons": {
             lesson.name: {
                 "pictures": lesson.pictures,
