@@ -29,6 +29,7 @@
     close.textContent = "Close";
     close.addEventListener("click", () => dialog.close());
     dialog.prepend(close);
+    dialog.addEventListener("close", () => button.focus());
     say();
   }
 

@@ -57,7 +57,7 @@
       if (hidden < 2) box.removeAttribute("tabindex");
       else box.tabIndex = 0;
       if (!box.getAttribute("role") && hidden >= 2) {
-        box.setAttribute("role", "region");
+        box.setAttribute("role", "group");
         box.setAttribute("aria-label", box.classList.contains("math") ? "Equation" : box.tagName === "PRE" ? "Code" : "Table");
       }
     };

@@ -10,7 +10,11 @@
   if (!asked.trim()) { field.focus(); return; }
 
   const fields = ["terms", "chapter", "heading", "text"];
-  const index = new MiniSearch({ fields, idField: "id", processTerm: term => plain(term) || null });
+  const index = new MiniSearch({
+    fields,
+    processTerm: term => plain(term) || null,
+    extractField: (section, name) => name === "terms" ? section.terms.flatMap(t => t.names).join(", ") : section[name],
+  });
   const sections = window.searchSections;
   index.addAll(sections.map((section, id) => ({ ...section, id })));
   const boost = { terms: 6, chapter: 5, heading: 3, text: 1 };
@@ -19,12 +23,12 @@
   if (!hits.length) hits = index.search(asked, options);
 
   const wanted = plain(asked).trim().replace(/\s+/g, " ");
-  const explains = section => plain(section.terms).split(", ").includes(wanted);
+  const meaning = section => section.terms.find(term => term.names.some(name => plain(name) === wanted));
   const chapters = new Map();
   for (const hit of hits) {
     const section = sections[hit.id];
     const phrase = plain(`${section.heading} ${section.text}`).includes(wanted) ? 1.5 : 1;
-    const score = hit.score * phrase + (explains(section) ? 1e6 : 0);
+    const score = hit.score * phrase + (meaning(section) ? 1e6 : 0);
     const entry = chapters.get(section.page) || { score: 0, found: [] };
     entry.score = Math.max(entry.score, score);
     entry.found.push({ section, score });
@@ -33,15 +37,21 @@
   const ranked = [...chapters.values()].sort((a, b) => b.score - a.score);
   const terms = wanted.split(" ");
 
-  const sentences = text => text.split("\n").flatMap(line => line.match(/[^.!?]+(?:[.!?](?!\s|$)[^.!?]*)*[.!?]?/g) || []).map(s => s.trim()).filter(s => s.length > 25);
+  // A sentence ends where a capital follows, but not after "Sec." and its kind.
+  const end = /(?<!\b(?:Sec|Secs|Eq|Eqs|Fig|Figs|al|cf|vs)\.)(?<=[.!?]["”’')]?)\s+(?=["“‘'(]?\p{Lu})/u;
+  const sentences = text => text.split("\n").flatMap(line => line.split(end)).map(s => s.trim()).filter(s => s.length > 25);
   const excerpt = found => {
+    const said = found.map(({ section }) => meaning(section)).find(Boolean);
+    if (said) return `${said.names[0]}: ${said.says}`;
     let best = "", most = 0;
     for (const { section } of found) for (const sentence of sentences(section.text)) {
       const words = plain(sentence);
-      const score = (words.includes(wanted) ? terms.length + 1 : 0) + terms.filter(t => words.includes(t)).length - sentence.length / 1e4;
+      const score = (words.includes(wanted) ? terms.length + 1 : 0) + terms.filter(t => words.includes(t)).length
+        + (/[.!?]["”’')]?$/.test(sentence) ? 0.5 : 0) - sentence.length / 1e4;
       if (score > most) [best, most] = [sentence, score];
     }
-    return best || (sentences(found[0].section.text)[0] || "");
+    const own = sections.filter(s => s.page === found[0].section.page);
+    return best || sentences(own.map(s => s.text).join("\n"))[0] || "";
   };
   const marked = text => {
     const made = document.createElement("p");

@@ -12,12 +12,14 @@ from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.transforms import SphinxTransform
 from sphinx.transforms.post_transforms import SphinxPostTransform
+from sphinx.writers.html5 import HTML5Translator
 from sphinx_exercise.nodes import solution_node
 
 from csbsr import __version__
 from csbsr_book.paper.terms import Term, load_terms
 from csbsr_book.site.display import render
 from csbsr_book.site.search import write_search_data
+from csbsr_book.site.stylesheet import trim
 
 VOICE = re.compile(r"(Paper|Authors['’] code|Ours)(?: and (ours))?(?:[.,:]\s*(.*))?", re.DOTALL)
 """How prose names whose statement follows, in bold or italics: `**Paper.**`, `*Ours:*`."""
@@ -26,10 +28,10 @@ ORIGINS = {"paper": "paper", "authors' code": "authors", "ours": "ours"}
 APPENDICES = "notebooks/a1-metrics"
 """The first appendix: from here on chapters have letters."""
 UNUSED = (
-    "thebe", "togglebutton", "toggleHint", "toggleOpen", "design-tabs", "sphinx_highlight",
-    "doctools",
+    "thebe", "sphinx-design", "design-tabs", "togglebutton", "toggleHint", "toggleOpen",
+    "sphinx_highlight", "doctools",
 )  # fmt: skip
-"""Scripts of extensions that Jupyter Book always loads and no page of this book uses."""
+"""Scripts and sheets of extensions that Jupyter Book always loads and no page here uses."""
 
 
 def badges(text: str) -> list[nodes.Node] | None:
@@ -81,6 +83,8 @@ def fold(node: nodes.Element) -> None:
         node.remove(title)
     start, end = str(render("folded.html", title=words)).split("<!-- inside -->")
     before, after = (nodes.raw("", text, format="html") for text in (start, end))
+    for name in ("ids", "names", "classes"):  # they would wrap the raw start in an element
+        node[name] = []
     node.replace_self([before, *node.children, after])
 
 
@@ -88,6 +92,24 @@ def fold_solutions(app: Sphinx, doctree: nodes.document, docname: str) -> None:
     """Fold the solutions of exercises, once their titles carry the exercise's number."""
     for node in list(doctree.findall(solution_node)):
         fold(node)
+    for section in doctree.findall(nodes.section):  # one id for all of them is none
+        if {"solution-content", "exercise-content"} & set(section["ids"]):
+            section["ids"] = []
+
+
+class NamedHeaders(SphinxTransform):
+    """A header cell without words gets some for those who do not see the table."""
+
+    default_priority = 420
+
+    def apply(self) -> None:
+        """Name the empty header cells of one document."""
+        for head in self.document.findall(nodes.thead):
+            for cell in head.findall(nodes.entry):
+                if not cell.astext().strip():
+                    words = nodes.inline("", "Row", classes=["visually-hidden"])
+                    cell.children = []
+                    cell += nodes.paragraph("", "", words)
 
 
 class Symbols(SphinxPostTransform):
@@ -120,6 +142,16 @@ class Symbols(SphinxPostTransform):
         start, end = str(render("symbol.html", term=term, link=link)).split("<!-- inside -->")
         new = [nodes.raw("", start, format="html"), node.deepcopy()]
         node.replace_self([*new, nodes.raw("", end, format="html")])
+
+
+def open_citation(translator: HTML5Translator, node: nodes.citation) -> None:
+    """An entry of the bibliography without the roles that ARIA 1.3 drops."""
+    translator.body.append(translator.starttag(node, "div", CLASS="citation"))
+
+
+def close_citation(translator: HTML5Translator, node: nodes.citation) -> None:
+    """Its end."""
+    translator.body.append("</div>\n")
 
 
 def number_equations(app: Sphinx, doctree: nodes.document) -> None:
@@ -158,28 +190,22 @@ def without_thebe(app: Sphinx, doctree: nodes.document, docname: str) -> None:
 def lean_page(
     app: Sphinx, pagename: str, template: str, context: dict, doctree: nodes.document | None
 ) -> None:
-    """Leave out scripts nobody uses; previous and next chapter get their numbers."""
-    context["script_files"] = [
-        script
-        for script in context.get("script_files", ())
-        if not any(name in f"{script.filename} {script.attributes}" for name in UNUSED)
-    ]
-    _, *around = app.builder.relations.get(pagename, (None, None, None))
-    for side, name in zip(("prev", "next"), around):
-        if name and context.get(side):
-            context[side]["title"] = f"{number_of(app.env, name)} {context[side]['title']}".strip()
+    """Leave out files nobody uses."""
+    for kind in ("script_files", "css_files"):
+        context[kind] = [
+            file
+            for file in context.get(kind, ())
+            if not any(name in f"{file.filename} {file.attributes}" for name in UNUSED)
+        ]
 
 
-def number_of(env: BuildEnvironment, docname: str) -> str:
-    """Number or letter of a chapter with its dot, "" where it has none."""
-    number = env.titles[docname].get("secnumber")
-    return ".".join(map(str, number)) + "." if number else ""
-
-
-def search_data(app: Sphinx, error: Exception | None) -> None:
-    """Write what the search page ranks, once all pages are there."""
+def finish(app: Sphinx, error: Exception | None) -> None:
+    """Once all pages are there: write what the search ranks, trim the theme's stylesheets."""
     if error is None and app.builder.name == "html":
-        write_search_data(Path(app.outdir), [f"{name}.html" for name in sorted(app.env.found_docs)])
+        folder = Path(app.outdir)
+        pages = (f"{name}.html" for name in sorted(app.env.found_docs))
+        write_search_data(folder, [name for name in pages if (folder / name).exists()])
+        trim(folder)
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
@@ -187,11 +213,13 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("config-inited", lambda app, config: setattr(config, "release", __version__))
     app.add_transform(Voices)
     app.add_transform(Folded)
+    app.add_transform(NamedHeaders)
+    app.add_node(nodes.citation, override=True, html=(open_citation, close_citation))
     app.add_post_transform(Symbols)
     app.connect("doctree-read", number_equations)
-    app.connect("env-updated", letter_appendices)
+    app.connect("env-get-updated", letter_appendices, priority=900)
     app.connect("doctree-resolved", without_thebe, priority=900)
     app.connect("doctree-resolved", fold_solutions, priority=900)
     app.connect("html-page-context", lean_page, priority=900)
-    app.connect("build-finished", search_data)
+    app.connect("build-finished", finish)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,8 +1,10 @@
 """What the search of the rendered book finds: the prose of every section, as a reader sees it."""
 
 import json
+import re
+import unicodedata
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from bs4 import BeautifulSoup, Tag
@@ -11,11 +13,23 @@ from csbsr_book.paper.terms import Term, load_terms
 
 HIDDEN = (
     "script, style, noscript, pre, table, details.run-card, .provenance, .cell_input, .headerlink, "
-    ".math, nav, [hidden], .visually-hidden"
+    "div.math, .origin, .api dt, nav, [hidden], .visually-hidden"
 )
-"""What no excerpt may quote: code, numbers of tables, where numbers come from, formulas."""
+"""What no excerpt may quote: code, numbers of tables, where numbers come from, equations."""
+GREEK = {
+    unicodedata.name(chr(code)).rpartition(" ")[2].lower(): chr(code)
+    for code in range(ord("α"), ord("ω") + 1)
+}
 SENTENCES = "p, li, dd, dt, figcaption, blockquote"
 HEADINGS = ("h1", "h2", "h3", "h4")
+
+
+@dataclass(frozen=True)
+class Explained:
+    """A term, by all its names, and what it means."""
+
+    names: tuple[str, ...]
+    says: str
 
 
 @dataclass(frozen=True)
@@ -30,8 +44,8 @@ class Section:
     heading: str
     text: str
     """Its sentences, one line per paragraph."""
-    terms: str = ""
-    """Names and symbols that the chapter explains here."""
+    terms: tuple[Explained, ...] = ()
+    """What the chapter explains here."""
 
 
 def sections(html: str, page: str) -> Iterator[Section]:
@@ -41,6 +55,8 @@ def sections(html: str, page: str) -> Iterator[Section]:
         return
     for hidden in article.select(HIDDEN):
         hidden.decompose()
+    for formula in article.select(".math"):
+        formula.string = spoken(formula.get_text())
     chapter = _text(article.h1)
     for section in article.select("section"):
         heading = section.find(HEADINGS, recursive=False)
@@ -56,6 +72,18 @@ def sections(html: str, page: str) -> Iterator[Section]:
         yield Section(page, anchor, chapter, _text(heading), text)
 
 
+def spoken(tex: str) -> str:
+    """An inline formula as plain text: `\\(\\mathcal{L}_\\beta\\)` is "L_β"."""
+    tex = tex.strip().removeprefix(r"\(").removesuffix(r"\)")
+    text = re.sub(r"\\(?:math\w+|text)\{([^}]*)\}", r"\1", tex)
+
+    def letter(found: re.Match[str]) -> str:
+        name = found.group(1)
+        return GREEK.get(name, {"le": "≤", "ge": "≥", "times": "×"}.get(name, ""))
+
+    return re.sub(r"\\([A-Za-z]+)", letter, text).replace("{", "").replace("}", "").strip()
+
+
 def _text(tag: Tag) -> str:
     return " ".join(tag.get_text().split())
 
@@ -64,13 +92,10 @@ def named(found: Sequence[Section], terms: Sequence[Term]) -> list[Section]:
     """The sections, with the terms that each explains."""
     made = []
     for section in found:
-        mine = [
-            term
-            for term in terms
-            if f"{term.page}.html" == section.page and term.anchor == section.anchor
-        ]
-        words = ", ".join(word for term in mine for word in (term.name, *term.also))
-        made.append(Section(**asdict(section) | {"terms": words}))
+        here = (section.page, section.anchor)
+        mine = [term for term in terms if (f"{term.page}.html", term.anchor) == here]
+        explained = tuple(Explained((term.name, *term.also), term.says) for term in mine)
+        made.append(replace(section, terms=explained))
     return made
 
 
