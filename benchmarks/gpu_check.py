@@ -196,6 +196,7 @@ def check_steps(options: Options) -> dict[str, object]:
                 row = time_step(network, precision, options)
             except torch.OutOfMemoryError:
                 row = None
+            if row is None:  # what did not fit is gone by now
                 torch.cuda.empty_cache()
             if network == "joint":
                 joint[precision] = row

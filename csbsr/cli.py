@@ -169,6 +169,7 @@ def build_parser() -> argparse.ArgumentParser:
         action.add_argument("--results", type=Path, help="folder of result files")
     keep = checks.add_parser("keep-log", help="keep the training log of a run beside its result")
     keep.add_argument("experiment")
+    keep.add_argument("--runs", type=Path, help="folder of runs (default: runs)")
     _common(keep)
 
     weights = commands.add_parser("weights", help="convert published checkpoints")
@@ -184,6 +185,10 @@ def build_parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--experiment", help="whose place in the tables published weights take")
     evaluate.add_argument("--output", type=Path, help="JSON file to write, instead of the tables")
     evaluate.add_argument("--data", help="folder in the Khanhha layout, or 'synthetic'")
+    evaluate.add_argument("--lr", help="folder of LR images (lr/) and HR masks (masks/) instead")
+    evaluate.add_argument(
+        "--mask-values", help="what is crack in masks: crack=255, any>0, inverted"
+    )
     evaluate.add_argument("--results", type=Path)
     evaluate.add_argument("--protocol", help=f"{PROTOCOLS} (default: the model's own)")
     evaluate.add_argument("--device", default="auto")
@@ -223,7 +228,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def _dispatch(arguments: argparse.Namespace) -> int:
     # Commands are imported when they are used: `csbsr --help` must not wait for torch.
-    from csbsr import commands, data_commands
+    from csbsr import commands, data_commands, result_commands
 
     handlers = {
         "run": commands.run,
@@ -235,7 +240,7 @@ def _dispatch(arguments: argparse.Namespace) -> int:
         "table": commands.table,
         "figure": commands.figure,
         "claims": commands.claims,
-        "results": commands.results,
+        "results": result_commands.results,
         "weights": commands.import_weights,
         "evaluate": commands.evaluate_weights,
         "segment": commands.segment,

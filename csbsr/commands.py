@@ -3,9 +3,11 @@
 import argparse
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from csbsr.data.masks import WHITE_ON_BLACK, MaskRule
 from csbsr.distributed import process_group
 from csbsr.files import write_json
 from csbsr.inference.batch import SegmentOptions, segment_files
@@ -22,6 +24,7 @@ from csbsr.study.graph import (
 )
 from csbsr.study.profiles import NAMES, SUFFIX, load_profile
 from csbsr.study.provenance import repository_root
+from csbsr.study.results import ResultFile, read_result, require_writable
 from csbsr.study.run import (
     Request,
     default_data,
@@ -37,16 +40,24 @@ from csbsr.study.sweep import chosen, failure_lines, run_sweep, status_lines
 from csbsr.study.trained import find_model, measure
 
 
-def _results(arguments: argparse.Namespace) -> Path:
+def results_folder(arguments: argparse.Namespace) -> Path:
     return arguments.results or repository_root() / "results"
 
 
-def _request(arguments: argparse.Namespace) -> Request:
+def existing_results(arguments: argparse.Namespace) -> Path:
+    """The folder of results to look at; a name that is mistyped holds none."""
+    folder = results_folder(arguments)
+    if arguments.results and not folder.is_dir():
+        raise ValueError(f"folder of results {folder} does not exist; check the name")
+    return folder
+
+
+def request_of(arguments: argparse.Namespace) -> Request:
     return Request(
         profile=_profile_path(arguments.profile),
         data=arguments.data or default_data(),
         seed=getattr(arguments, "seed", 0),
-        results=_results(arguments),
+        results=results_folder(arguments),
         protocol=arguments.protocol,
         mask_values=arguments.mask_values,
     )
@@ -85,7 +96,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _training_request(arguments: argparse.Namespace) -> Request:
-    base = _request(arguments)
+    base = request_of(arguments)
     return replace(
         base,
         device=arguments.device,
@@ -182,7 +193,7 @@ def predict(arguments: argparse.Namespace) -> int:
 
 
 def _note(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    print(line.replace("\n", " "), file=sys.stderr, flush=True)
 
 
 def book(arguments: argparse.Namespace) -> int:
@@ -190,7 +201,7 @@ def book(arguments: argparse.Namespace) -> int:
     from csbsr_book.site.build import build_book
 
     index = build_book(
-        _request(arguments), jobs=arguments.jobs, release=arguments.release, say=_note
+        request_of(arguments), jobs=arguments.jobs, release=arguments.release, say=_note
     )
     print(index)
     return 0
@@ -208,10 +219,12 @@ def form(arguments: argparse.Namespace) -> int:
 def table(arguments: argparse.Namespace) -> int:
     """`csbsr table II`: the paper's numbers beside ours, as text."""
     from csbsr_book.chapters.tables import paper_table
-    from csbsr_book.paper.printed import experiments_of
+    from csbsr_book.paper.printed import experiments_of, load_tables
     from csbsr_book.site.table import text
 
-    request, number = _request(arguments), arguments.number.upper()
+    request, number = request_of(arguments), arguments.number.upper()
+    if number not in load_tables():
+        raise ValueError(f"table '{number}' holds no results; choose {', '.join(load_tables())}")
     run_experiments(experiments_of(number), request)
     profile = load_profile(request.profile)
     protocol = profile.protocol(request.protocol).name
@@ -228,84 +241,22 @@ def figure(arguments: argparse.Namespace) -> int:
     """`csbsr figure 6`: run the chapter that holds a figure and keep its picture."""
     from csbsr_book.site.build import figure_file
 
-    print(figure_file(arguments.number, _request(arguments), arguments.output, _note))
+    require_writable(arguments.output, "--output")
+    print(figure_file(arguments.number, request_of(arguments), arguments.output, _note))
     return 0
 
 
 def claims(arguments: argparse.Namespace) -> int:
     """`csbsr claims`: verdicts on every claim, from the paper and from results."""
-    from csbsr_book.paper.checks import collect_results
-    from csbsr_book.paper.claims import claims_text, update_ledger
+    from csbsr_book.paper.ledger import claims_text, update_ledger
+    from csbsr_book.paper.numbers import collect_results
 
-    results = collect_results(_results(arguments))
+    results = collect_results(existing_results(arguments))
     if arguments.update:
         changed = update_ledger(results)
         print(f"{len(changed)} verdicts changed: {', '.join(changed) or 'none'}")
         return 0
     print(claims_text(results))
-    return 0
-
-
-def results(arguments: argparse.Namespace) -> int:
-    """`csbsr results`: check, pack or merge result files, or keep the log of a run beside one."""
-    actions = {
-        "check": _check_results,
-        "pack": _pack_results,
-        "merge": _merge_results,
-        "keep-log": _keep_log,
-    }
-    return actions[arguments.action](arguments)
-
-
-def _check_results(arguments: argparse.Namespace) -> int:
-    """A line per file that may not be relied on, and exit code 1."""
-    from csbsr.study.audit import committed_files, refused, result_files
-
-    folder = _results(arguments)
-    paths = (committed_files if arguments.committed else result_files)(folder)
-    lines = refused(paths, folder)
-    for line in lines:
-        print(line)
-    _note(f"{len(paths)} results checked in {folder}, {len(lines)} refused")
-    return 1 if lines else 0
-
-
-def _pack_results(arguments: argparse.Namespace) -> int:
-    from csbsr.study.exchange import pack
-
-    packed, lines = pack(_results(arguments), arguments.archive)
-    for line in lines:
-        _note(f"left out: {line}")
-    _note(f"{len(packed)} results packed, {len(lines)} left out")
-    print(arguments.archive)
-    return 0
-
-
-def _merge_results(arguments: argparse.Namespace) -> int:
-    from csbsr.study.exchange import merge
-
-    report = merge(arguments.archive, _results(arguments))
-    for place in report.taken:
-        print(f"took      {place}")
-    for word, places in (("kept ours", report.kept), ("left out", report.left)):
-        for place, why in places:
-            print(f"{word:<10}{place}: {why}")
-    _note(f"{len(report.taken)} taken, {len(report.kept)} kept, {len(report.left)} left out")
-    return 0
-
-
-def _keep_log(arguments: argparse.Namespace) -> int:
-    from csbsr.study.experiments import experiment
-    from csbsr.study.kept_logs import keep_log
-    from csbsr.study.results import result_path
-    from csbsr.study.sources import data_name
-
-    request, row = _request(arguments), experiment(arguments.experiment)
-    profile, data = load_profile(request.profile), data_name(request.data)
-    protocol = profile.protocol(request.protocol).name
-    folder = request.results.parent / "runs" / profile.name / data / f"seed{request.seed}"
-    result = result_path(request.results, profile.name, data, protocol, row.id, request.seed)
-    print(keep_log(row, folder, result))
     return 0
 
 
@@ -329,29 +280,44 @@ def evaluate_weights(arguments: argparse.Namespace) -> int:
 
     if arguments.output and arguments.output.exists():
         raise ValueError(f"output {arguments.output} is there already; give another name")
+    if arguments.lr and arguments.data:
+        raise ValueError("--lr names the images, and so does --data; give one of them")
     model = _model(arguments)
+    in_place = model.released and not (arguments.output or arguments.lr)
+    if arguments.experiment and not in_place:
+        raise ValueError("--experiment gives published weights a place in the tables; leave it out")
     how = {
-        "data": arguments.data or default_data(),
+        "data": arguments.lr or arguments.data or default_data(),
         "protocol_name": arguments.protocol,
         "device": pick_device(arguments.device),
         "limit": arguments.limit,
+        "rule": MaskRule.parse(arguments.mask_values) if arguments.mask_values else WHITE_ON_BLACK,
     }
-    in_place = model.released and not arguments.output
-    if arguments.experiment and not in_place:
-        raise ValueError("--experiment gives published weights a place in the tables; leave it out")
     if in_place:
         place = arguments.experiment
-        print(evaluate_in_place(model, experiment_name=place, results=_results(arguments), **how))
+        path = evaluate_in_place(
+            model, experiment_name=place, results=results_folder(arguments), **how
+        )
+        result = read_result(path)
+        _note(f"the authors' line of {result.experiment} for the data set '{result.card['data']}':")
+        _say_metrics(result, _note)
+        print(path)
         return 0
-    content = measure(model, **how)
+    content = measure(model, lr=bool(arguments.lr), **how)
     if arguments.output:
         write_json(arguments.output, content)
         print(arguments.output)
         return 0
-    for name, value in content["metrics"].items():
-        if isinstance(value, float):
-            print(f"{name:<22}{value:.7g}")
+    _say_metrics(ResultFile(Path(), content), print)
     return 0
+
+
+def _say_metrics(result: ResultFile, say: Callable[[str], None]) -> None:
+    for name, value in result.metrics.items():
+        if isinstance(value, float):
+            say(f"{name:<22}{value:.7g}")
+    if result.without_cracks:
+        _note("note: no mask has any crack, so IoU and HD say nothing about finding cracks")
 
 
 def segment(arguments: argparse.Namespace) -> int:
@@ -376,7 +342,7 @@ def segment(arguments: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         raise KeyboardInterrupt("stopped; the same command with --resume goes on") from None
     for path in report.masks:
-        print(str(path).encode(errors="backslashreplace").decode())
+        print(path)
     if report.failures:
         _note(f"{len(report.failures)} of {len(photographs)} photographs failed:")
         for path, reason in report.failures:

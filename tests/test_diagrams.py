@@ -32,7 +32,6 @@ from csbsr_book.chapters.network_tables import (
     shape_table,
 )
 from csbsr_book.chapters.networks import Layout, Node, chain, draw
-from csbsr_book.paper.claims import verdicts_on_results
 from csbsr_book.paper.printed import load_parameters, load_table
 from csbsr_book.site.drawing import SMALL
 from csbsr_book.site.table import Words, html, values
@@ -220,11 +219,3 @@ def test_hyperparameters_come_from_their_files():
     assert rows["training crop"][4] == quick.images.crop
     assert "0.2 to 4 px^2" in table
     assert f"{load_profile('quick').step1.lr_sr:.1e}".replace("e-0", "e-") in table
-
-
-def test_every_part_of_the_paper_has_verdicts():
-    table = values(summary_tables.verdicts_by_part(verdicts_on_results({})))
-    assert len(table["rows"]) == len(summary_tables.PARTS)
-    columns = [(column["title"], column.get("note")) for column in table["columns"]]
-    assert ("not run", "(printed)") not in columns
-    assert ("not run", "(ours)") in columns

@@ -10,7 +10,6 @@ from csbsr_book.chapters.findings import (
     detectable,
     findings_of,
     gaps_of,
-    primary_table,
     small_table,
 )
 from csbsr_book.paper.printed import experiments_of, load_table
@@ -71,12 +70,3 @@ def test_how_small_is_too_small(tmp_path: Path) -> None:
     assert detectable(1.0, 7, 8) == pytest.approx(2.3646 / 8**0.5, rel=1e-4)
     assert all(gap >= 0 for gap in gaps_of("IoU_max"))
     assert "smallest difference" in text(small_table(find_fresh(tmp_path, "quick")))
-
-
-def test_registered_contrasts_wait_for_their_seeds(tmp_path: Path) -> None:
-    put(tmp_path, "csbsr-pspnet", 0.50)
-    put(tmp_path, "kbpn+pspnet", 0.40)
-    shown = text(primary_table(find_fresh(tmp_path, "quick")))
-    assert "undecided" in shown
-    assert "not run" in shown
-    assert "no seed in common" in shown

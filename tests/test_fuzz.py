@@ -189,8 +189,8 @@ def _put(results: Path, text: str) -> Path:
 @fuzz
 @given(content=changed(GOOD_RESULT) | json_values)
 def test_results(place: Path, content: object) -> None:
-    from csbsr_book.paper.checks import collect_results
-    from csbsr_book.paper.claims import claims_text
+    from csbsr_book.paper.ledger import claims_text
+    from csbsr_book.paper.numbers import collect_results
 
     path = _put(place / "results", json.dumps(content))
     read = reads_or_refuses(lambda: read_result(path), path)
@@ -301,8 +301,19 @@ COCO = {
 }
 
 
+def coco_with(*polygon: object) -> dict:
+    """What fuzzing found: polygons that are none."""
+    annotations = [{"image_id": 1, "segmentation": list(polygon)}]
+    return COCO | {"annotations": annotations}
+
+
 @fuzz
 @given(content=changed(COCO))
+@example(content=coco_with([0, 0, 3, None, 3, 3]))
+@example(content=coco_with([0, 0, 3, 0, [3], 3]))
+@example(content=coco_with([0, 0]))
+@example(content=coco_with(7))
+@example(content=coco_with([0, 0, 3, 0, 3, 10**400]))
 def test_polygons_of_coco(place: Path, content: object) -> None:
     root = place / "coco"
     root.mkdir(exist_ok=True)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from result_files import put_result
 
+from csbsr.cli import main
 from csbsr.study.experiments import experiment
 from csbsr.study.kept_logs import COLUMNS, keep_log, kept_path, read_kept
 from csbsr_book.chapters.strategy import FoundLogs, log_words
@@ -44,6 +45,15 @@ def test_a_kept_log_comes_back_and_says_how_it_went(tmp_path: Path) -> None:
     assert "(quick, walls, seed 0)" in caption
     assert "Step 3 of 40 iterations" in caption
     assert "SR loss in step3 from 0.5 to 0.25" in alt
+
+
+def test_the_command_finds_run_and_result(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    put_result(tmp_path / "results", ROW.id, data="synthetic")
+    runs(tmp_path / "elsewhere" / "quick" / "synthetic" / "seed0")
+    places = ["--results", str(tmp_path / "results"), "--runs", str(tmp_path / "elsewhere")]
+    what = ["results", "keep-log", ROW.id, "--profile", "quick", "--data", "synthetic"]
+    assert main([*what, *places]) == 0
+    assert capsys.readouterr().out.strip().endswith("csbsr-pspnet-seed0.log.csv")
 
 
 def test_what_is_missing_is_said(tmp_path: Path) -> None:

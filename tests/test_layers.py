@@ -24,6 +24,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("csbsr.data", "csbsr.losses", "csbsr.model_file"),
     ("csbsr.training",),
     ("csbsr.evaluation", "csbsr.inference"),
+    ("csbsr.low_resolution",),
     ("csbsr.study.provenance", "csbsr.study.experiments", "csbsr.study.profiles"),
     ("csbsr.study.breakdown", "csbsr.study.models", "csbsr.study.panels"),
     ("csbsr.study.recipe", "csbsr.study.record"),
@@ -47,6 +48,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("csbsr_book.site",),
     ("csbsr_book.chapters", "csbsr_book.explorables", "csbsr_book.exercises"),
     ("csbsr.commands", "csbsr.data_commands"),
+    ("csbsr.result_commands",),
     ("csbsr.cli",),
 )
 """Lowest first. A module may import modules of lower floors, and those of its own package."""

@@ -8,6 +8,7 @@ from result_files import put_result
 from csbsr.protocol import PRINTED, REPRODUCTION
 from csbsr.study.freshness import find_fresh
 from csbsr_book.chapters.diagrams import example_image
+from csbsr_book.chapters.example_crack import example_crack
 from csbsr_book.chapters.halves import crops, frame_figure
 from csbsr_book.chapters.headroom import headroom_picture
 from csbsr_book.chapters.kernels import (
@@ -17,6 +18,7 @@ from csbsr_book.chapters.kernels import (
     skill,
     skill_table,
 )
+from csbsr_book.chapters.losses import landscape_alt, landscape_figure
 from csbsr_book.chapters.uncertainty import (
     crossed_figure,
     expected_maximum,
@@ -26,6 +28,7 @@ from csbsr_book.chapters.uncertainty import (
     power_figure,
     seeds_needed,
 )
+from csbsr_book.site.exhibit import drawn
 from csbsr_book.site.table import values
 
 
@@ -98,3 +101,15 @@ def test_what_could_be_won_is_said_only_where_it_was_run(tmp_path) -> None:
     shown = headroom_picture(find_fresh(tmp_path, "quick").fresh)
     assert "knowing the kernel: +0.0100 IoU_max, +0.20 dB." in shown.caption
     assert "seeing the HR image" not in shown.caption
+
+
+def test_displacement_is_said_as_it_is_drawn() -> None:
+    """Chapter 4: the second eight pixels cost Dice far less than the first; Boundary goes on."""
+    figure = landscape_figure(example_crack())
+    dice, boundary = (drawn(figure.axes[3])[name] for name in ("Dice", "Boundary"))
+    eight, sixteen = np.interp([8, 16], *dice)
+    assert sixteen - eight < 0.25 * eight
+    first, second = np.interp([8, 16], *drawn(figure.axes[0])["Boundary"])
+    assert second > 1.5 * first  # in proportion, in the printed form
+    assert np.interp(16, *boundary) > np.interp(8, *boundary)
+    assert f"Dice {eight:.2f} and {sixteen:.2f}" in landscape_alt(figure)

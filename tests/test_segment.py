@@ -20,6 +20,7 @@ from csbsr.cli import main
 from csbsr.inference.batch import PICTURES
 from csbsr.inference.photographs import find_photographs
 from csbsr.inference.rasters import write_float_tiff, write_png
+from csbsr.metrics.crack_lines import crack_lines
 from csbsr.metrics.cracks import crack_list, line_length
 from csbsr.model_file import Threshold, save_model
 from csbsr.networks.architecture import (
@@ -77,7 +78,8 @@ def test_one_photograph_gives_pictures_and_a_list_of_cracks(segment, tmp_path, c
     assert segment(wall(tmp_path / "wall.png"), "--pixel-size", 0.5) == 0
     out = tmp_path / "out"
     assert capsys.readouterr().out.strip() == str(out / "wall-mask.png")
-    names = {"mask.png", "overlay.png", "sr.png", "prob.png", "cracks.json"}
+    names = {"mask.png", "overlay.png", "sr.png", "prob.png"}
+    names |= {"cracks.json", "centrelines.geojson"}
     assert files(out) == {f"wall-{name}" for name in names} | {"cracks.csv"}
     mask = np.asarray(Image.open(out / "wall-mask.png"))
     assert mask.shape == (160, 240)
@@ -93,6 +95,14 @@ def test_one_photograph_gives_pictures_and_a_list_of_cracks(segment, tmp_path, c
     assert crack["mean_width"] == pytest.approx(4, abs=1)
     assert crack["maximum_width_mm"] == pytest.approx(crack["maximum_width"] / 2, abs=0.01)
     assert content["crack_share"] == pytest.approx(mask.mean() / 255)
+    lines = json.loads((out / "wall-centrelines.geojson").read_text())
+    assert lines["type"] == "FeatureCollection"
+    (feature,) = lines["features"]
+    assert feature["properties"] == crack
+    assert "centreline" not in crack
+    (line,) = feature["geometry"]["coordinates"]
+    assert all(22 <= y <= 23 for _, y in line[1:-1]), "along the middle of the crack"
+    assert max(x for x, _ in line) - min(x for x, _ in line) == pytest.approx(40, abs=6)
     (row,) = csv.DictReader((out / "cracks.csv").open())
     assert float(row["length"]) == crack["length"]
     assert row["photograph"].endswith("wall.png")
@@ -108,6 +118,7 @@ def test_photographs_that_need_no_super_resolution(segment, tmp_path) -> None:
         "wall-mask.png",
         "wall-prob.png",
         "wall-cracks.json",
+        "wall-centrelines.geojson",
         "cracks.csv",
     }
 
@@ -297,7 +308,7 @@ def test_bad_options_are_one_line_and_nothing_is_written(
 def test_names_of_any_bytes(segment, tmp_path) -> None:
     name = os.fsdecode("w\xe4nd \n".encode("latin-1")) + ".png"
     assert segment(wall(tmp_path / name), "--save", "mask") == 0
-    assert len(files(tmp_path / "out")) == 3
+    assert len(files(tmp_path / "out")) == 4
 
 
 def test_the_command_line_and_the_module_know_the_same_pictures() -> None:
@@ -336,6 +347,35 @@ def test_cracks_are_measured() -> None:
     assert (flat.top, flat.left, flat.bottom, flat.right) == (10, 20, 15, 81)
     assert slanted.length == pytest.approx(29 * np.sqrt(2) + 1, abs=3)
     assert crack_list(np.zeros((5, 5), bool)) == []
+
+
+def drawn(*lines: np.ndarray) -> np.ndarray:
+    mask = np.zeros((40, 40), bool)
+    for rows, columns in lines:
+        mask[rows, columns] = True
+    return mask
+
+
+def test_centrelines_are_walked_once_from_end_to_end() -> None:
+    index = np.arange(5, 30)
+    bar = (index, np.full(25, 20))
+    across = (np.full(25, 15), index)
+    slope = (index, index)
+    ((crack,), mask) = crack_list(drawn(slope)), drawn(slope)
+    (line,) = crack_lines(mask, crack)
+    assert line.tolist() in (np.transpose(slope).tolist(), np.transpose(slope)[::-1].tolist())
+    mask = drawn(bar, across)
+    (crack,) = crack_list(mask)
+    lines = crack_lines(mask, crack)
+    assert len(lines) >= 4
+    assert {tuple(p) for line in lines for p in line.tolist()} == set(zip(*np.nonzero(mask)))
+    ring = drawn((np.r_[5:15, [5] * 10, 5:15, [14] * 10], np.r_[[5] * 10, 5:15, [14] * 10, 5:15]))
+    (crack,) = crack_list(ring)
+    (line,) = crack_lines(ring, crack)
+    assert line[0].tolist() == line[-1].tolist()
+    assert len(line) == ring.sum() - 4 + 1, "thinning takes the corners"
+    with pytest.raises(ValueError, match="none of this mask"):
+        crack_lines(ring, crack._replace(area=7))
 
 
 def test_length_of_lines() -> None:

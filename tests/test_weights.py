@@ -69,10 +69,10 @@ def import_file(path: Path, output: Path, name: str = NAME) -> int:
     return main(["weights", "import", str(path), str(output), "--as", name])
 
 
-def refused(path: Path, output: Path, capsys, name: str = NAME) -> str:
-    """Import must fail with code 2, one line, and nothing written; returns the line."""
+def refused(path: Path, output: Path, capsys, name: str = NAME, code: int = 2) -> str:
+    """Import must end with this code, one line, and nothing written; returns the line."""
     before = sorted(output.parent.rglob("*"))
-    assert import_file(path, output, name) == 2
+    assert import_file(path, output, name) == code
     line = capsys.readouterr().err
     assert line.count("\n") == 1, line
     assert "Traceback" not in line
@@ -236,7 +236,7 @@ def test_a_full_disk_leaves_nothing(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("csbsr.files.os.fsync", full)
-    line = refused(tmp_path / "published.pth", tmp_path / "ours.safetensors", capsys)
+    line = refused(tmp_path / "published.pth", tmp_path / "ours.safetensors", capsys, code=1)
     assert "No space left" in line
     assert "ours.safetensors" in line
 
@@ -338,7 +338,10 @@ def test_evaluate_fills_the_authors_line(cracks: Path, tmp_path: Path, capsys) -
         assert not results.exists()
 
     assert main([*arguments, "--experiment", "hr-pspnet"]) == 0
-    path = Path(capsys.readouterr().out.strip())
+    said = capsys.readouterr()
+    assert "the authors' line of hr-pspnet for the data set 'cracks':" in said.err
+    assert "IoU_max" in said.err
+    path = Path(said.out.strip())
     assert path == results / "authors" / "cracks" / "released" / "hr-pspnet-seed0.json"
     content = json.loads(path.read_text())
     assert set(content) >= set(KEYS)

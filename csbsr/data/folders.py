@@ -65,6 +65,8 @@ def degrade_folder(source: CrackFolder, output: Path, protocol: Protocol, seed: 
     SHA-256 of every LR image's pixels. The kernel of an image is a function of seed and name
     (`kernel_for_image`), so the set is the same everywhere. Returns the number of images.
     """
+    if not 0 <= seed < 2**32:
+        raise ValueError(f"seed {seed} must lie between 0 and {2**32 - 1}")
     rows, kernels = [], {}
     with new_folder(output) as folder:
         for kind in ("lr", "masks"):

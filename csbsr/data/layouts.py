@@ -22,6 +22,10 @@ SPLITS = {
 """What splits are called, and what they are called here."""
 
 
+FARTHEST = 1e6
+"""Coordinates beyond are no place in an image."""
+
+
 class Pair(NamedTuple):
     """One image, its split, and how its mask (H, W) bool is made."""
 
@@ -56,7 +60,8 @@ def _voc(root: Path) -> Iterator[Pair]:
         name: SPLITS[path.stem]
         for path in (sorted(lists.glob("*.txt")) if lists.is_dir() else ())
         if path.stem in SPLITS
-        for name in path.read_text(encoding="utf-8").split()
+        for line in _lines(path)
+        for name in line.split()
     }
     for stem, image in images.items():
         if stem in masks:
@@ -73,9 +78,11 @@ def _coco(root: Path) -> Iterator[Pair]:
             for entry in content["annotations"]:
                 if not isinstance(entry["segmentation"], list):
                     raise ValueError(f"{path} has run-length masks; export it with polygons")
-                polygons[entry["image_id"]] += entry["segmentation"]
-        except (KeyError, TypeError, json.JSONDecodeError) as error:
+                polygons[entry["image_id"]] += map(_polygon, entry["segmentation"])
+        except (KeyError, TypeError, RecursionError, json.JSONDecodeError) as error:
             raise ValueError(f"{path} is no COCO file: {error!r:.80}; export it again") from error
+        except UnicodeDecodeError as error:
+            raise ValueError(f"{path} is no text; export it again") from error
         split = next((s for key, s in SPLITS.items() if key in path.stem.lower()), "train")
         files = {p.name: p for p in sorted(root.rglob("*")) if p.suffix.lower() in SUFFIXES}
         for number, file in images.items():
@@ -95,13 +102,13 @@ def _yolo(root: Path) -> Iterator[Pair]:
         for stem, image in _by_stem(folder).items():
             text = labels / f"{stem}.txt"
             polygons = []
-            for line in text.read_text(encoding="utf-8").splitlines() if text.is_file() else ():
-                numbers = line.split()[1:]
-                if len(numbers) % 2 or len(numbers) < 6:
+            for line in _lines(text) if text.is_file() else ():
+                try:
+                    polygons.append(_polygon([float(word) for word in line.split()[1:]]))
+                except (TypeError, ValueError):
                     raise ValueError(
                         f"{text} holds a box or a broken polygon ({line[:40]!r}); export polygons"
-                    )
-                polygons.append([float(n) for n in numbers])
+                    ) from None
             yield Pair(SPLITS.get(part, "train"), stem, image, _drawn(image, polygons, True))
 
 
@@ -141,6 +148,23 @@ LAYOUTS: dict[str, Callable[[Path], Iterator[Pair]]] = {
     "images and masks in folders": _khanhha,
     "images beside masks (CRACK500)": _crack500,
 }
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is no text; export it again") from error
+
+
+def _polygon(values: object) -> list[float]:
+    """Coordinates x y x y ... of at least three corners; TypeError for anything else."""
+    numbers = isinstance(values, list) and all(type(v) in (int, float) for v in values)
+    if not numbers or len(values) % 2 or len(values) < 6:
+        raise TypeError(f"{values!r:.40} is no polygon")
+    if not all(abs(v) < FARTHEST for v in values):  # NaN, too
+        raise TypeError(f"{values!r:.40} lies far outside of every image")
+    return values
 
 
 def _two(images: Path, masks: Path, part: str) -> Iterator[Pair]:

@@ -5,9 +5,8 @@ overwritten unasked, and every file is whole or absent. What is under way lies i
 own beside the results, so that a run that was killed can go on.
 """
 
-import csv
+import contextlib
 import hashlib
-import io
 import json
 import os
 from collections.abc import Iterator, Sequence
@@ -17,17 +16,19 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
+from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from csbsr.allocator import is_out_of_memory
 from csbsr.data.photos import LARGEST, read_photo
 from csbsr.files import replacing
+from csbsr.inference.crack_summary import COLUMNS, crack_entries, geojson, table_text
 from csbsr.inference.photographs import Photograph
 from csbsr.inference.rasters import write_float_tiff, write_png
 from csbsr.inference.segmenter import Progress, Segmenter
 from csbsr.inference.tiling import Canvas, Canvases
 from csbsr.inference.unfinished import Clock, Say, WorkFolder, clock_text
-from csbsr.metrics.cracks import Crack, crack_list
+from csbsr.metrics.cracks import crack_list
 from csbsr.model_file import LoadedModel
 
 PICTURES = ("mask", "overlay", "sr", "prob", "kernel")
@@ -35,12 +36,6 @@ MEASURED_PIXELS = 60_000_000
 """Larger masks are reduced before their cracks are measured, which is then said."""
 BAND = 16_000_000
 """Pixels of a picture that are in memory while it is written."""
-COLUMNS = (
-    "photograph", "crack", "length", "mean_width", "maximum_width", "area", "length_mm",
-    "mean_width_mm", "maximum_width_mm", "left", "top", "right", "bottom", "crack_share",
-    "threshold", "model",
-)  # fmt: skip
-"""Of the table of cracks; lengths in pixels of the photograph."""
 
 
 @dataclass(frozen=True)
@@ -70,8 +65,9 @@ class SegmentOptions:
         unknown = set(self.pictures) - set(PICTURES)
         if unknown:
             raise ValueError(f"unknown output {min(unknown)}; choose from {', '.join(PICTURES)}")
-        if self.output.exists() and not self.output.is_dir():
-            raise ValueError(f"output {self.output} is a file; name a folder")
+        nearest = next(p for p in (self.output, *self.output.parents) if p.exists())
+        if not nearest.is_dir():
+            raise ValueError(f"output {self.output}: {nearest} is a file; name a folder")
 
 
 class Report(NamedTuple):
@@ -95,6 +91,17 @@ def segment_files(
     ValueError before anything is written when the table of cracks is there already, or the model
     does not segment. A single photograph that cannot be read is a ValueError, too.
     """
+    with output_lock(options.output):
+        return _segment_files(photographs, model, options, device, say)
+
+
+def _segment_files(
+    photographs: Sequence[Photograph],
+    model: LoadedModel,
+    options: SegmentOptions,
+    device: torch.device | str,
+    say: Say,
+) -> Report:
     table = options.output / "cracks.csv"
     if not (options.resume and _is_table(table)):
         _check_target(table, options.overwrite)
@@ -126,8 +133,31 @@ def segment_files(
         report.failures.append((photograph.path, reason))
     if rows:
         with replacing(table) as temporary:
-            temporary.write_text(_table(rows), encoding="utf-8", errors="backslashreplace")
+            temporary.write_text(table_text(rows), encoding="utf-8", errors="backslashreplace")
     return report
+
+
+@contextlib.contextmanager
+def output_lock(output: Path) -> Iterator[None]:
+    """Keep other processes out of a folder of results; ValueError when one is in it.
+
+    A folder that was made for it and stays empty is removed again.
+    """
+    made = not output.exists()
+    output.mkdir(parents=True, exist_ok=True)
+    path = output / ".csbsr.lock"
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise ValueError(f"another process writes into {output}; name another --output") from None
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+        lock.release()
+        if made and not any(output.iterdir()):
+            output.rmdir()
 
 
 class _Job:
@@ -149,7 +179,11 @@ class _Job:
 
     def target(self, kind: str) -> Path:
         """The file of one kind of result."""
-        suffix = {"cracks": ".json", "prob": ".tif" if self.options.prob == "float" else ".png"}
+        suffix = {
+            "cracks": ".json",
+            "centrelines": ".geojson",
+            "prob": ".tif" if self.options.prob == "float" else ".png",
+        }
         name = f"{self.place.name}-{kind}{suffix.get(kind, '.png')}"
         return self.options.output / self.place.parent / name
 
@@ -162,7 +196,7 @@ class _Job:
             return finished
         photo = read_photo(self.path, LARGEST)
         work = WorkFolder(self.options.output, self.place, key, self.options.resume)
-        for kind in (*self.options.pictures, "cracks"):
+        for kind in (*self.options.pictures, "cracks", "centrelines"):
             target = self.target(kind)
             if Path(os.path.realpath(target)) in self.inputs:
                 raise ValueError(
@@ -174,10 +208,12 @@ class _Job:
         with work:
             out, state = self._segment(photo.pixels, work)
             self._write(photo.pixels, out, state)
-            content = self._cracks(photo.pixels, out.prob, photo.notes) | {"key": key}
-            with replacing(self.target("cracks")) as temporary:
-                text = json.dumps(content, indent=1, allow_nan=False)
-                temporary.write_text(text, encoding="utf-8")
+            content, lines = self._summary(photo.pixels, out.prob, photo.notes)
+            content["key"] = key
+            for kind, value in (("centrelines", lines), ("cracks", content)):
+                with replacing(self.target(kind)) as temporary:
+                    text = json.dumps(value, indent=1, allow_nan=False)
+                    temporary.write_text(text, encoding="utf-8")
             work.done = True
         return content
 
@@ -201,7 +237,8 @@ class _Job:
         except ValueError:
             return None
         same = isinstance(content, dict) and content.get("key") == key
-        there = all(self.target(k).is_file() for k in self.options.pictures if k != "kernel")
+        kinds = (*(k for k in self.options.pictures if k != "kernel"), "centrelines")
+        there = all(self.target(k).is_file() for k in kinds)
         return content if same and there else None
 
     def _segment(self, pixels: NDArray[np.uint8], work: "WorkFolder") -> tuple[Canvases, Progress]:
@@ -271,8 +308,10 @@ class _Job:
     def _mask(self, prob: Canvas, rows: slice) -> NDArray[np.bool_]:
         return prob[rows, slice(None)] > np.float32(self.threshold * 65535)
 
-    def _cracks(self, pixels: NDArray[np.uint8], prob: Canvas, notes: Sequence[str]) -> dict:
-        """The photograph's entry: lengths in pixels of the photograph, and mm where known."""
+    def _summary(
+        self, pixels: NDArray[np.uint8], prob: Canvas, notes: Sequence[str]
+    ) -> tuple[dict, dict]:
+        """The list of cracks, in pixels of the photograph and mm where known; and as lines."""
         height, width = prob.shape[:2]
         step = int(np.ceil(np.sqrt(max(height * width / MEASURED_PIXELS, 1))))
         area, parts = 0, []
@@ -281,12 +320,10 @@ class _Job:
             area += int(np.count_nonzero(mask))
             parts.append(_reduced(mask, step))
         unit = step / (height / pixels.shape[0])  # photograph's pixels per measured pixel
-        cracks = [
-            _entry(number, crack, unit, self.options.pixel_size)
-            for number, crack in enumerate(crack_list(np.concatenate(parts)), start=1)
-        ]
+        mask = np.concatenate(parts)
+        cracks = crack_list(mask)
         card = self.model.run_card
-        return {
+        content = {
             "photograph": str(self.path).encode(errors="backslashreplace").decode(),
             "width": pixels.shape[1],
             "height": pixels.shape[0],
@@ -299,8 +336,9 @@ class _Job:
             "measured_at": f"1/{step} of the mask's size" if step > 1 else "the mask's size",
             "notes": list(notes),
             "crack_share": area / (height * width),
-            "cracks": cracks,
+            "cracks": crack_entries(cracks, unit, self.options.pixel_size),
         }
+        return content, geojson(content, mask, cracks, unit)
 
 
 def overlay(image: NDArray[np.uint8], mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
@@ -339,30 +377,3 @@ def _reduced(mask: NDArray[np.bool_], step: int) -> NDArray[np.bool_]:
     height, width = mask.shape
     padded = np.pad(mask, ((0, -height % step), (0, -width % step)))
     return padded.reshape(padded.shape[0] // step, step, -1, step).any((1, 3))
-
-
-def _entry(number: int, crack: Crack, unit: float, pixel_size: float | None) -> dict:
-    lengths = {
-        "length": crack.length,
-        "mean_width": crack.mean_width,
-        "maximum_width": crack.maximum_width,
-    }
-    box = (crack.left, crack.top, crack.right, crack.bottom)
-    entry = {"crack": number, "box": [round(v * unit, 1) for v in box]}
-    entry |= {"area": round(crack.area * unit**2, 2)}
-    entry |= {name: round(value * unit, 2) for name, value in lengths.items()}
-    if pixel_size:
-        entry |= {f"{k}_mm": round(v * unit * pixel_size, 3) for k, v in lengths.items()}
-    return entry
-
-
-def _table(contents: Sequence[dict]) -> str:
-    """All cracks as CSV, one line each; a photograph without any has one empty line."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, extrasaction="ignore", lineterminator="\n")
-    writer.writeheader()
-    for content in contents:
-        for crack in content["cracks"] or [{}]:
-            box = dict(zip(("left", "top", "right", "bottom"), crack.get("box", ())))
-            writer.writerow(content | crack | box)
-    return text.getvalue()

@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from csbsr.data.masks import WHITE_ON_BLACK, MaskRule
 from csbsr.files import locked, write_json
 from csbsr.model_file import SUFFIX, LoadedModel, save_model
 from csbsr.networks import released, released_sr
@@ -170,11 +171,14 @@ def evaluate_in_place(
     protocol_name: str | None,
     device: torch.device,
     limit: int = 0,
+    rule: MaskRule = WHITE_ON_BLACK,
 ) -> Path:
     """Evaluate a published model in an experiment's place; fills the tables' second column."""
     row = place_of(model, experiment_name)
     require_writable(results)
-    content = measure(model, data=data, protocol_name=protocol_name, device=device, limit=limit)
+    content = measure(
+        model, data=data, protocol_name=protocol_name, device=device, limit=limit, rule=rule
+    )
     card = content["run_card"]
     protocol = load_profile("paper").protocol(content["protocol"])
     facts = (model.released, model.sha256, row.id, protocol, card["data"], card["data_hash"])

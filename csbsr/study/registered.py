@@ -29,15 +29,56 @@ from csbsr.toml import read
 Results = Mapping[str, Sequence[ResultFile]]
 """Fresh results by experiment; whoever reads them from disk leaves stale ones out."""
 
-LOWER_IS_BETTER = ("HD95_min", "AHD95", "HD50_min", "AHD50", "HD95", "HD50")
-"""Metrics and curves that are distances."""
+LOWER_IS_BETTER = (
+    "HD95_min",
+    "AHD95",
+    "HD50_min",
+    "AHD50",
+    "HD95",
+    "HD50",
+    "false_alarm_area",
+)
+"""Metrics and curves that are distances or errors."""
 QUOTIENTS: Mapping[str, tuple[str, str]] = {
     "IoU_stability": ("AIU", "IoU_max"),
     "HD95_stability": ("HD95_min", "AHD95"),
 }
 """Average over thresholds against the best threshold; 1 = a flat curve."""
-CURVE_STEPS: Mapping[str, str] = {"IoU": "IoU_max", "HD95": "HD95_min", "HD50": "HD50_min"}
+Curve = Literal["IoU", "HD95", "HD50"]
+CURVE_STEPS: Mapping[Curve, str] = {"IoU": "IoU_max", "HD95": "HD95_min", "HD50": "HD50_min"}
 """Curve over thresholds -> metric whose smallest effect of interest its points share."""
+
+
+@dataclass(frozen=True)
+class CurvePoint:
+    """A curve at the threshold with this index."""
+
+    curve: Curve
+    index: int
+
+    def __str__(self) -> str:
+        return f"{self.curve} at threshold {self.index + 1}"
+
+
+@dataclass(frozen=True)
+class ImageIoU:
+    """IoU of one test image at the threshold that the run would be used with."""
+
+    image: str
+
+    def __str__(self) -> str:
+        return f"IoU of {self.image}"
+
+
+Measure = str | CurvePoint | ImageIoU
+"""What can be read from a run: a metric by name, a point of a curve, the IoU of an image."""
+FROM_BREAKDOWN = ("thin_crack_recall", "quiet_share", "crack_share")
+"""Metrics that follow from other parts of a result file than its `metrics`.
+
+thin_crack_recall: share of the centreline found, of cracks of the thinnest class of width.
+quiet_share: share of images without cracks on which nothing is marked. crack_share: mean share of
+crack pixels in the truth, which no model changes. The first two at the threshold of `widths`.
+"""
 
 
 @dataclass(frozen=True)
@@ -82,13 +123,12 @@ class Registration:
         if len(ids) != len(set(ids)) or len(self.seeds) != len(set(self.seeds)):
             raise ValueError("a seed or the id of a primary contrast appears twice")
 
-    def smallest_effect(self, metric: str) -> float:
+    def smallest_effect(self, measure: Measure) -> float:
         """Smallest effect of interest; ValueError for a metric that has none.
 
-        A point of a curve, `IoU@50`, has that of the curve's best threshold.
+        A point of a curve has that of the curve's best threshold, and so has the IoU of an image.
         """
-        curve = metric.partition("@")[0]
-        key = CURVE_STEPS.get(curve, metric)
+        key = scale_of(measure)
         if key not in self.smallest:
             raise ValueError(
                 f"registered.toml has no [smallest.{key}]; state from where it matters"
@@ -102,21 +142,61 @@ def registration() -> Registration:
     return read(Registration, files("csbsr.study") / "registered.toml", "study/registered.toml")
 
 
-def sign(metric: str) -> int:
-    """1 where more is better, -1 for distances; `IoU@50` is a point of a curve."""
-    return -1 if metric.partition("@")[0] in LOWER_IS_BETTER else 1
+def scale_of(measure: Measure) -> str:
+    """The metric whose unit, direction and smallest effect of interest a measure shares."""
+    match measure:
+        case CurvePoint(curve, _):
+            return CURVE_STEPS[curve]
+        case ImageIoU():
+            return "IoU_max"
+    return measure
 
 
-def metric_of(run: ResultFile, metric: str) -> float | None:
-    """One number of a run: a metric, a quotient of two, or a point of a curve (`IoU@50`)."""
-    if metric in QUOTIENTS:
-        over, under = (metric_of(run, part) for part in QUOTIENTS[metric])
+def sign(measure: Measure) -> int:
+    """1 where more is better, -1 for distances and errors."""
+    return -1 if scale_of(measure) in LOWER_IS_BETTER else 1
+
+
+def metric_of(run: ResultFile, measure: Measure) -> float | None:
+    """One number of a run; None where it is undefined or was not recorded."""
+    match measure:
+        case CurvePoint(curve, index):
+            values = run.content["curves"].get(curve) or ()
+            return values[index] if index < len(values) else None
+        case ImageIoU(image):
+            return _iou_by_image(run).get(image)
+        case "thin_crack_recall":
+            widths = run.content.get("widths")
+            thinnest = widths[0] if isinstance(widths, list) and widths else None
+            recall = thinnest.get("recall") if isinstance(thinnest, dict) else None
+            return recall if type(recall) in (int, float) else None
+        case "quiet_share":
+            found = zip(_crack_shares(run), _iou_by_image(run).values())
+            quiet = [iou == 1 for share, iou in found if share == 0]  # empty / empty is 1
+            return sum(quiet) / len(quiet) if quiet else None
+        case "crack_share":
+            shares = [share for share in _crack_shares(run) if share is not None]
+            return sum(shares) / len(shares) if shares else None
+    if measure in QUOTIENTS:
+        over, under = (metric_of(run, part) for part in QUOTIENTS[measure])
         return over / under if over is not None and under else None
-    name, point, index = metric.partition("@")
-    if not point:
-        return run.metrics.get(name)
-    curve = run.content["curves"].get(name) or ()
-    return curve[int(index)] if int(index) < len(curve) else None
+    return run.metrics.get(measure)
+
+
+def _crack_shares(run: ResultFile) -> Sequence[float | None]:
+    return run.content["images"].get("crack_share") or ()
+
+
+def _iou_by_image(run: ResultFile) -> dict[str, float | None]:
+    """IoU by image at the validation threshold, without one at that of the highest mean IoU."""
+    images, metrics = run.content["images"], run.metrics
+    chosen = metrics.get("validation_threshold") or metrics.get("IoU_max_threshold")
+    thresholds = run.content["curves"].get("thresholds") or ()
+    distances = [np.inf if t is None or chosen is None else abs(t - chosen) for t in thresholds]
+    if not images.get("IoU") or not np.isfinite(distances).any():
+        return {}
+    index = int(np.argmin(distances))
+    return {name: row[index] for name, row in zip(images["names"], images["IoU"])}
 
 
 def study_of(run: ResultFile) -> tuple[str, str, str]:
@@ -125,8 +205,8 @@ def study_of(run: ResultFile) -> tuple[str, str, str]:
     return content["profile"], content["protocol"], content["run_card"].get("data_hash", "")
 
 
-def values_by_seed(results: Results, metric: str) -> Values:
-    """Return one metric by experiment and seed, undefined numbers left out."""
+def values_by_seed(results: Results, metric: Measure) -> Values:
+    """Return one measure by experiment and seed, undefined numbers left out."""
     found: dict[str, dict[int, float]] = {}
     for name, runs in results.items():
         for run in runs:
@@ -136,7 +216,7 @@ def values_by_seed(results: Results, metric: str) -> Values:
     return found
 
 
-def gain(first: str, second: str, metric: str) -> dict[str, float]:
+def gain(first: str, second: str, metric: Measure) -> dict[str, float]:
     """Weights of "how much better is first than second": positive = better, also in distances."""
     return {first: sign(metric), second: -sign(metric)}
 

@@ -51,6 +51,12 @@ class ResultFile:
         return self.content["experiment"]
 
     @property
+    def without_cracks(self) -> bool:
+        """Whether no mask of the test images has any crack: overlap then says little."""
+        shares = self.content["images"].get("crack_share") or ()
+        return bool(shares) and not any(shares)
+
+    @property
     def card(self) -> dict:
         """What was run, with which code, on what machine."""
         return self.content["run_card"]
@@ -68,19 +74,22 @@ def result_path(
     return results / profile / data / protocol / f"{experiment}-seed{seed}.json"
 
 
-def require_writable(folder: Path) -> None:
-    """Raise ValueError unless files can be made in `folder`; makes nothing that was not there."""
+def require_writable(folder: Path, option: str = "--results") -> None:
+    """Raise ValueError unless files can be made in `folder`; makes nothing that was not there.
+
+    option: how another folder is named.
+    """
     existing = folder
     while not existing.exists():
         existing = existing.parent
     if not existing.is_dir():
-        raise ValueError(f"result folder {folder}: {existing} is a file; give another --results")
+        raise ValueError(f"folder {folder}: {existing} is a file; give another {option}")
     try:
         with tempfile.TemporaryFile(dir=existing):
             pass
     except OSError as error:
         raise ValueError(
-            f"result folder {folder} is not writable ({error.strerror}); give another --results"
+            f"folder {folder} is not writable ({error.strerror}); give another {option}"
         ) from error
 
 

@@ -110,7 +110,10 @@ def prepare(request: Request, names: Sequence[str] = (), quiet: bool = True) -> 
     if not 0 <= request.seed < 2**32:
         raise ValueError(f"seed {request.seed} must lie between 0 and {2**32 - 1}")
     device = pick_device(request.device)
+    if request.workers < 1:
+        raise ValueError(f"workers {request.workers} must be at least 1")
     require_writable(request.results)
+    require_writable(request.runs_folder, "--runs")
     data = data_name(request.data)
     rule = MaskRule.parse(request.mask_values) if request.mask_values else WHITE_ON_BLACK
     train, validation, test = open_data(request.data, profile, protocol, rule)
@@ -224,7 +227,11 @@ def run_experiment(row: Experiment, context: Context, say: Say) -> Path:
                 card["model"] = keep_model(steps, model, row, plan.profile, plan.protocol, content)
             picture = path.with_suffix(".jpg")
             save_panels(picture, model, plan.profile, plan.protocol, plan.device)
-            write_json(path, content)
+            try:
+                write_json(path, content)
+            except OSError:  # a picture alone is nothing
+                picture.unlink(missing_ok=True)
+                raise
     return path
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from csbsr.data.masks import WHITE_ON_BLACK, MaskRule
+from csbsr.low_resolution import LowResolutionImages, evaluate_lr
 from csbsr.model_file import (
     FILE_NAME,
     SUFFIX,
@@ -22,7 +24,7 @@ from csbsr.study.models import architecture_of
 from csbsr.study.profiles import Profile, profile_of_card, settings_for_card
 from csbsr.study.provenance import run_card
 from csbsr.study.recipe import options
-from csbsr.study.record import measurements
+from csbsr.study.record import measurements, recorded
 from csbsr.study.results import SCHEMA
 from csbsr.study.sources import check, data_name, hash_of, open_test
 
@@ -110,8 +112,12 @@ def measure(
     protocol_name: str | None,
     device: torch.device,
     limit: int = 0,
+    lr: bool = False,
+    rule: MaskRule = WHITE_ON_BLACK,
 ) -> dict[str, object]:
     """Evaluate a model on the test images of `data`, as the run that trained it was evaluated.
+
+    With `lr`, `data` holds LR images and their masks (`csbsr.low_resolution`), taken as they are.
 
     Returns what a result file holds. The protocol is the model's own unless one is named; on the
     run's own data a model of ours gives the run's own numbers again, on the CPU bit by bit.
@@ -124,14 +130,22 @@ def measure(
         raise ValueError(f"limit {limit} is negative; give a number of images, or 0 for all")
     profile = profile_of_card(str(card.get("profile", "paper")), card)
     protocol = profile.protocol(protocol_name) if protocol_name else model.protocol
-    source = open_test(data, profile, limit)
-    check(source)
+    source = (
+        LowResolutionImages(Path(data), rule, limit)
+        if lr
+        else open_test(data, profile, limit, rule)
+    )
+    if not isinstance(source, LowResolutionImages):
+        check(source)
     wall, cpu = time.perf_counter(), time.process_time()
     batch = 4 if model.experiment else 2  # published models are of full size
     chosen = model.threshold
     threshold = chosen.value if chosen and chosen.chosen_on == "validation" else None
     module = model.module.to(device)
-    measured = measurements(module, source, profile, protocol, device, batch, threshold)
+    if isinstance(source, LowResolutionImages):
+        measured = recorded(evaluate_lr(module, source, protocol, device=device), threshold)
+    else:
+        measured = measurements(module, source, profile, protocol, device, batch, threshold)
     seed = card.get("seed", 0)
     evaluated = run_card(
         profile=profile.name,
@@ -155,6 +169,7 @@ def measure(
         | {
             "model": {"sha256": model.sha256, "run_card": card},
             "protocol_options": options(protocol),
-            "note": f"{kind} weights, evaluated here on {len(source.names)} test images.",
+            "note": f"{kind} weights, evaluated here on {len(source.names)} "
+            f"{'LR images as they are' if lr else 'test images'}.",
         },
     }

@@ -7,6 +7,7 @@ from statistics import median
 from csbsr.protocol import REPRODUCTION
 from csbsr.study.cost import EVALUATION, Estimate, estimate, own_job
 from csbsr.study.experiments import experiment
+from csbsr.study.freshness import settings_of
 from csbsr.study.graph import all_experiments
 from csbsr.study.machines import PRECISIONS, Rates, catalogue, machine_named, rates_of
 from csbsr.study.profiles import Profile, load_profile
@@ -213,10 +214,10 @@ def error_table(results: Mapping[str, Sequence[ResultFile]], checks: Path) -> Ta
         for result in runs:
             if (rates := _rates_there(result, checks)) is None:
                 continue
-            profile = load_profile(result.content["profile"])
-            protocol = profile.protocol(result.content["protocol"])
+            made = settings_of(result)
             images = len(result.content["images"]["names"])
-            job = own_job(experiment(result.experiment), profile, protocol, rates, images=images)
+            row = experiment(result.experiment)
+            job = own_job(row, made.profile, made.protocol, rates, images=images)
             on_cpu = result.card["device"] == "cpu"
             spent = float(result.card["cpu_seconds" if on_cpu else "seconds"])
             ratios.append(job.total / spent)

@@ -35,7 +35,7 @@ from csbsr.study.registered import (
 from csbsr_book.paper.printed import METRICS, Table, experiments_of, load_table, load_tables
 from csbsr_book.site.display import data_words, render
 from csbsr_book.site.exhibit import merged
-from csbsr_book.site.table import Column, Number, TableCell, Words
+from csbsr_book.site.table import Column, Number
 from csbsr_book.site.table import Table as Shown
 
 METRIC = "IoU_max"
@@ -172,36 +172,6 @@ def contrasts_of(table: Table, values: Values) -> list[AgainstBaseline]:
         word = Judgement(better(own, smallest), "").word()
         found.append(AgainstBaseline(row.label, experiment(baseline).title, own, word, gap))
     return found
-
-
-def primary_table(ours: FoundResults) -> Shown:
-    """The registered contrasts: question, what was found, and the word over all of them."""
-    rows = [
-        [
-            o.registered.question,
-            TableCell(
-                tuple(
-                    f"{experiment(o.registered.first).title} over {experiment(other).title}: "
-                    + (described(c) if c else "no seed in common")
-                    for other, c in zip(o.registered.second, o.contrasts)
-                )
-            ),
-            Number(o.registered.smallest, "ours"),
-            Words(o.verdict.verdict, "verdict"),
-        ]
-        for o in primary_outcomes(ours.fresh)
-    ]
-    return Shown(
-        "What was registered before it was run. Positive: the first arm is better. The word is "
-        "Holm-corrected over all of these and waits for every registered seed.",
-        [
-            Column("Question", prose=True),
-            Column("Found", prose=True),
-            Column("Matters from"),
-            "Verdict",
-        ],
-        rows,
-    )
 
 
 def gaps_of(metric: str) -> list[float]:

@@ -1,141 +1,75 @@
-"""Tables of the pages about the paper: claims, inconsistencies, deviations."""
+"""Tables about the paper as a whole: verdicts counted, inconsistencies, deviations, parameters."""
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from itertools import groupby
 
 from csbsr.protocol import PRINTED, RELEASED
-from csbsr.study.contrasts import WORDS, Verdict, Word
+from csbsr.study.contrasts import Verdict
 from csbsr.study.profiles import NAMES, Profile, load_profile
-from csbsr.study.registered import PrimaryOutcome, registration
 from csbsr_book.paper.claims import (
-    Claim,
-    evaluate_on_paper,
-    load_by_eye,
+    ABOUT,
+    SENTENCE_WORDS,
+    counts,
     load_claims,
+    load_questions,
+    printed_verdicts,
 )
 from csbsr_book.paper.deviations import load_deviations
-from csbsr_book.paper.inconsistencies import load_inconsistencies
+from csbsr_book.paper.inconsistencies import Kind, load_inconsistencies
 from csbsr_book.paper.printed import Value, load_parameters
 from csbsr_book.site.table import Column, Content, Line, Number, Table, TableCell, Words
 
 Verdicts = Mapping[str, Verdict]
-"""Verdicts of our results by claim id, as `verdicts_on_results` gives them."""
-PARTS: Mapping[str, tuple[str, ...]] = {
-    "data": ("data-",),
-    "comparison": ("t2-",),
-    "curves": ("f6-", "f7-"),
-    "joint learning": ("joint-", "blind-"),
-    "beta": ("t3-",),
-    "losses": ("t4-", "f12-"),
-    "weights": ("t5-",),
-    "blur skip": ("t6-", "s3d-"),
-    "examples": ("x-",),
-    "percentile": ("p-",),
-}
-"""Parts of the claims page, and how the ids of their claims begin."""
-PRINTED_WORDS: tuple[Word, ...] = ("holds", "does not hold", "undecided")
-"""Printed numbers are exact: none is too small, none has not been run."""
-SEVERITY_TITLES: Mapping[str, str] = {
-    "numbers": "Text, marks and numbers",
+"""Verdicts of our results by sub-claim, as `verdicts_on_results` gives them."""
+KIND_TITLES: Mapping[Kind, str] = {
+    "numbers": "Text against numbers",
     "equation": "Equations",
-    "reference": "References",
-    "wording": "Statements against each other",
+    "statement": "Statements against each other",
+    "typographic": "Typographic",
 }
-
-
-def verdict_cell(verdict: Verdict) -> TableCell:
-    """The word as a label, the numbers below it."""
-    return TableCell((Words(verdict.verdict, "verdict"), Words(verdict.evidence, "evidence")))
-
-
-def claims_of(part: str) -> list[Claim]:
-    """Return the claims of one part of the page; ValueError for an unknown part."""
-    if part not in PARTS:
-        raise ValueError(f"part '{part}' is unknown; choose one of {', '.join(PARTS)}")
-    return [claim for claim in load_claims() if claim.id.startswith(PARTS[part])]
-
-
-def compared(claim: Claim) -> str:
-    """Return what a claim compares in a few words: metrics, and experiments if they are two."""
-    what = ", ".join(claim.metrics or claim.check.parameters)
-    sides = (*claim.check.left, *claim.check.right)
-    if len(sides) == 2:
-        what += f": {sides[0]} against {sides[1]}"
-    return what or "computed on an example"
-
-
-def claims_tables(claims: Sequence[Claim], ours: Verdicts) -> list[Table]:
-    """One table per statement, a row per claim made of it; ids are anchors.
-
-    The caption holds quote, place and how words became numbers; the columns are what is compared,
-    the verdict of the printed numbers, and that of our results.
-    """
-    tables = []
-    for (quote, place, note), family in groupby(claims, lambda c: (c.quote, c.place, c.note)):
-        rows = [
-            [
-                TableCell((compared(claim),), anchor=f"claim-{claim.id}"),
-                verdict_cell(evaluate_on_paper(claim)),
-                verdict_cell(ours[claim.id]),
-            ]
-            for claim in family
-        ]
-        caption = f"\u201c{quote}\u201d ({place})" + (f" {note}" if note else "")
-        tables.append(Table(caption, ["Compared", "Printed numbers", "Our results"], rows))
-    return tables
 
 
 def claims_summary(ours: Verdicts) -> Table:
-    """The verdicts of all claims, counted."""
+    """The verdicts on the paper's sentences, counted."""
     claims = load_claims()
-    paper = Counter(evaluate_on_paper(c).verdict for c in claims)
-    counted = Counter(ours[c.id].verdict for c in claims)
-    rows = [[word, paper[word], counted[word]] for word in WORDS]
-    rows.append(["claims in all", len(claims), len(claims)])
-    columns = ["Verdict", "Printed numbers", "Our results"]
-    return Table("Verdicts on the paper's claims", columns, rows)
-
-
-def primary_table(outcomes: Mapping[str, PrimaryOutcome]) -> Table:
-    """What was registered before it was run, from which difference it matters, what came of it."""
-    rows = []
-    for outcome in outcomes.values():
-        asked = outcome.registered
-        limit = Number(asked.smallest, shown=f"{asked.smallest:g} {asked.metric}")
-        rows.append(
-            [
-                TableCell((asked.question, Words(asked.id, "place"))),
-                TableCell((limit, Words(asked.reason, "place"))),
-                verdict_cell(outcome.verdict),
-            ]
-        )
-    known = ", ".join(f"{n} {found.value:g}" for n, found in registration().smallest.items())
-    return Table(
-        "Registered before it was run, and what came of it",
-        ["Question", "Matters from", "Verdict"],
-        rows,
-        notes=[f"A difference matters from: {known}."],
-    )
-
-
-def by_eye_table() -> Table:
-    """The statements about pictures, which are not judged by the machine."""
-    rows = [
-        [
-            TableCell((Words(c.quote, "quote"), Words(c.place, "place")), anchor=f"claim-{c.id}"),
-            c.figure.replace("-", " ").capitalize(),
-        ]
-        for c in load_by_eye()
+    columns = counts(claims, printed_verdicts()), counts(claims, ours)
+    rows: list[list[Content]] = [
+        [name, *(column[name] for column in columns)] for name in SENTENCE_WORDS
     ]
-    return Table("Judged by eye, not counted", ["Statement", "Figure"], rows)
+    rows.append(["needs no run", None, columns[1][None]])
+    rows.append(["sentences in all", len(claims), len(claims)])
+    parts = sum(len(claim.sub_claims()) for claim in claims)
+    note = (
+        f"{len(claims)} sentences of the paper, taken apart into {parts} sub-claims with verdicts "
+        f"of their own; {len(load_questions())} questions of ours are not counted here."
+    )
+    titles = ["Verdict", "Printed numbers", "Our results"]
+    return Table("Verdicts on the paper's sentences", titles, rows, notes=[note])
 
 
-def inconsistencies_table(severity: str) -> Table:
-    """The inconsistencies of one severity; ids are anchors."""
+def verdicts_by_part(ours: Verdicts) -> Table:
+    """For each table and figure how many sentences hold, by its numbers and by ours."""
+    by_part = [(about, [c for c in load_claims() if c.about == about]) for about in ABOUT]
+    columns: list[Column] = []
+    counted: list[list[int]] = [[] for _ in by_part]
+    for voice, verdicts in (("printed", printed_verdicts()), ("ours", ours)):
+        found = [counts(claims, verdicts) for _, claims in by_part]
+        for name in SENTENCE_WORDS:
+            if any(count[name] for count in found):
+                columns.append(Column(name, note=f"({voice})"))
+                for row, count in zip(counted, found):
+                    row.append(count[name])
+    rows = [
+        [about, len(claims), *(number or None for number in row)]
+        for (about, claims), row in zip(by_part, counted)
+    ]
+    return Table("Verdicts by part of the paper", ["Part", "Sentences", *columns], rows)
+
+
+def inconsistencies_table(kind: Kind) -> Table:
+    """The inconsistencies of one kind, each with its most charitable reading; ids are anchors."""
     rows = []
     for entry in load_inconsistencies():
-        if entry.severity != severity:
+        if entry.kind != kind:
             continue
         one = (Words(entry.one, "quote"), Words(entry.one_place, "place"))
         other = Words(entry.other, "quote") if entry.other else entry.finding
@@ -150,10 +84,11 @@ def inconsistencies_table(severity: str) -> Table:
                 TableCell(one, anchor=f"inconsistency-{entry.id}"),
                 TableCell((other, Words(entry.other_place, "place"))),
                 TableCell(tuple(why)),
+                entry.charitable,
             ]
         )
-    columns = ["One place says", "Another", Column("What does not fit", prose=True)]
-    return Table(SEVERITY_TITLES[severity], columns, rows)
+    last = (Column(title, prose=True) for title in ("What does not fit", "Most charitable reading"))
+    return Table(KIND_TITLES[kind], ["One place says", "Another", *last], rows)
 
 
 def deviations_table() -> Table:
@@ -250,19 +185,3 @@ def protocol_table(names: Sequence[str]) -> Table:
     rows = [[Words(name, "code"), str(paper[name]), str(released[name])] for name in names]
     columns = ["Option", "Paper's text", "Authors' code"]
     return Table("Where text and code of the setup differ", columns, rows)
-
-
-def verdicts_by_part(ours: Verdicts) -> Table:
-    """For each part of the paper how many claims hold, by its numbers and by ours."""
-    rows = []
-    for part in PARTS:
-        claims = claims_of(part)
-        paper = Counter(evaluate_on_paper(claim).verdict for claim in claims)
-        counted = Counter(ours[claim.id].verdict for claim in claims)
-        counts = [*(paper[word] for word in PRINTED_WORDS), *(counted[word] for word in WORDS)]
-        rows.append([part, len(claims), *(count or None for count in counts)])
-    columns = [
-        *(Column(word, note="(printed)") for word in PRINTED_WORDS),
-        *(Column(word, note="(ours)") for word in WORDS),
-    ]
-    return Table("Verdicts by part of the paper", ["Part", "Claims", *columns], rows)

@@ -2,10 +2,11 @@
 
 from markupsafe import Markup
 
+from csbsr.study.provenance import repository_root
 from csbsr_book.paper.notation import Equation, Symbol, load_notation
-from csbsr_book.site.chapter import SOURCE_URL
 from csbsr_book.site.display import render
-from csbsr_book.site.table import Content, Table, TableCell, Words
+from csbsr_book.site.doors import BRANCH, repository_url
+from csbsr_book.site.table import Column, Content, Table, TableCell, Words
 
 API = "a10-api.html"
 
@@ -13,8 +14,10 @@ API = "a10-api.html"
 def link_to(function: str) -> Words:
     """The name of a function, linked to the API reference, or to its file if it is the book's."""
     module, _, name = function.rpartition(".")
-    own = f"{SOURCE_URL}/book/{module.replace('.', '/')}.py"
-    return Words(name, "code", own if module.startswith("csbsr_book") else f"{API}#{function}")
+    if module.startswith("csbsr_book"):
+        base = f"{repository_url(repository_root())}/blob/{BRANCH}/book"
+        return Words(name, "code", f"{base}/{module.replace('.', '/')}.py")
+    return Words(name, "code", f"{API}#{function}")
 
 
 def symbols_table() -> Table:
@@ -25,7 +28,7 @@ def symbols_table() -> Table:
         names = TableCell(tuple(Words(name, "code") for name in symbol.names) or ("–",))
         return [Words(symbol.tex, "math"), symbol.meaning, symbol.place, names, where]
 
-    columns = ["Symbol", "Meaning", "Where in the paper", "In the code", "Computed by"]
+    columns = ["Symbol", Column("Meaning", prose=True), "Place", "In the code", "Computed by"]
     return Table("Symbols of the paper.", columns, [row(s) for s in load_notation().symbols])
 
 

@@ -136,6 +136,8 @@ def standing(name: str, ours: FoundResults) -> TableCell:
             line: list[Piece] = [f"{runs[0].content['profile']}, seed{'s' * (len(runs) > 1)} "]
             for i, result in enumerate(runs):
                 line += [", " * bool(i), Words(str(result.seed), link=result_link(result))]
+            if any(result.without_cracks for result in runs):
+                mark = f"{mark} no crack in any mask".strip()
             lines.append((*line, " ", Words(mark, "stale")) if mark else tuple(line))
     return TableCell(tuple(lines) or (Words("not run", "words"),))
 

@@ -8,7 +8,7 @@ import numpy as np
 from csbsr.metrics import surface_distance
 from csbsr.metrics.overlap import SMOOTHING
 from csbsr.study import contrasts
-from csbsr_book.exercises.answers import array, by_id, contrast, differing, number, right, same
+from csbsr_book.exercises.answers import by_id, contrast, differing, number, right, same
 from csbsr_book.paper.printed import load_table
 
 
@@ -145,12 +145,13 @@ def seed_design(arms: object) -> None:
     right(f"they differ in {', '.join(differing(*(by_id()[a] for a in arms)))} alone")
 
 
-def pixelwise_counts(counts: object, prediction: np.ndarray, target: np.ndarray) -> None:
+def pixelwise_counts(counts: Sequence[object], prediction: np.ndarray, target: np.ndarray) -> None:
     """True positives, false positives and false negatives, in this order."""
     expected = (
         (prediction & target).sum(),
         (prediction & ~target).sum(),
         (~prediction & target).sum(),
     )
-    array("counts", counts, expected, "hits, false alarms, misses")
+    for name, given, count in zip(("hits", "false_alarms", "misses"), counts, expected):
+        number(name, given, count, "count the pixels that are in both, in one, in the other")
     right("every overlap metric is made of these three")

@@ -2,42 +2,17 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import combinations, product
-from pathlib import Path
-from typing import Literal, Protocol, Self
+from typing import Literal, Protocol
 
-from csbsr.study.contrasts import (
-    FALSE,
-    OPEN,
-    TRUE,
-    Judgement,
-    Spread,
-    Values,
-    at_least,
-    contrast,
-    place,
-    pooled_spread,
-)
-from csbsr.study.contrasts import better as shown_better
-from csbsr.study.contrasts import within as shown_within
-from csbsr.study.freshness import find_fresh
-from csbsr.study.registered import (
-    CURVE_STEPS,
-    QUOTIENTS,
-    Results,
-    described,
-    gain,
-    registration,
-    sign,
-    study_of,
-    values_by_seed,
-)
-from csbsr.study.results import ResultFile
-from csbsr_book.paper.printed import METRICS, Table, cells
+from csbsr.study.contrasts import OPEN, Judgement, at_least, place
+from csbsr.study.registered import CurvePoint, ImageIoU, Measure, gain, scale_of
+from csbsr_book.paper.printed import METRICS
 
 CheckType = Literal[
     "better",
+    "champion",
     "rank",
     "ratio",
     "gain",
@@ -45,6 +20,7 @@ CheckType = Literal[
     "spread",
     "monotone",
     "curve",
+    "images",
     "sum",
     "equal",
     "example",
@@ -59,12 +35,14 @@ THRESHOLDS = 99
 class Check:
     """What has to be compared; which fields matter depends on `type`.
 
-    better: every left is better than every right (`zip`: one to one) in every metric, by `by`.
-    rank: `experiments[0]` has place `rank` among `experiments`. monotone: each experiment is worse
-    than the one before. spread: max - min. ratio, gain: left over right. level: the
-    value. These four are bounded by `target` +- `tolerance`, `at_least` and `at_most`. curve: left
-    better than right at `at_least` of the thresholds. sum, equal: parameters of the paper. example:
-    a function of `examples`.
+    better: every left is better than every right (`zip`: one to one) in every metric. champion:
+    some left is better than all of right, in every metric. rank: `experiments[0]` has place `rank`
+    among `experiments` (`distinct`: equal printed values share one place). monotone: each
+    experiment is worse than the one before. spread: max - min. ratio, gain: left over right.
+    level: the value. These four are bounded by `target` +- `tolerance`, `at_least` and `at_most`,
+    and `better` may ask for a gain `by` some amount. curve: left better than right at the share
+    `at_least` of the thresholds. images: left better than right on at least `count` test images.
+    sum, equal: parameters of the paper. example: a function of `examples`.
     """
 
     type: CheckType
@@ -78,27 +56,36 @@ class Check:
     zip: bool = False
     by: float = 0.0
     rank: int = 1
+    distinct: bool = False
     target: float | None = None
     tolerance: float = 0.0
     at_least: float | None = None
     at_most: float | None = None
+    count: int = 1
+    printed_only: bool = False
+    """About numbers that the paper quotes; runs of another size have nothing to say on them."""
 
     def named_experiments(self) -> tuple[str, ...]:
         """Return every experiment that the check reads, each once."""
         return tuple(dict.fromkeys((*self.left, *self.right, *self.experiments)))
 
+    @property
+    def needs_runs(self) -> bool:
+        """Whether results have something to say on it."""
+        return bool(self.named_experiments()) and not self.printed_only
+
 
 @dataclass(frozen=True)
-class Part:
-    """One elementary comparison: a weighted sum of cells of one metric, and where it must lie.
+class Condition:
+    """One elementary comparison: a weighted sum of one measure, and where it must lie.
 
     Without bounds the sum must be positive: on printed numbers by any amount, on results by the
-    metric's smallest effect of interest.
+    measure's smallest effect of interest.
     """
 
-    metric: str
-    weights: Mapping[str, float]
-    """Experiment -> weight; `gain` says which sign is better."""
+    measure: Measure
+    coefficients: Mapping[str, float]
+    """Experiment -> coefficient; `gain` says which sign is better."""
     low: float = -math.inf
     high: float = math.inf
     wanted: str = ""
@@ -116,14 +103,18 @@ class Numbers(Protocol):
     exact: bool
     """Printed numbers carry no noise of training."""
 
-    def judge(self, part: Part) -> Judgement:
-        """Return whether a part is true of these numbers."""
+    def judge(self, condition: Condition) -> Judgement:
+        """Return whether a condition is true of these numbers."""
+        ...
+
+    def images(self, experiments: Sequence[str]) -> tuple[str, ...]:
+        """Return the test images with cracks that all of these experiments were measured on."""
         ...
 
 
-def text(metric: str, value: float) -> str:
+def text(measure: Measure, value: float) -> str:
     """Return a value with the digits of its metric."""
-    key = CURVE_STEPS.get(metric.partition("@")[0], metric)
+    key = scale_of(measure)
     return METRICS[key].text(value) if key in METRICS else f"{value:.3f}"
 
 
@@ -158,13 +149,15 @@ def pairs(check: Check) -> Iterator[tuple[str, str, str]]:
         yield left, right, metric
 
 
-def better(left: str, right: str, metric: str, by: float = 0.0) -> Part:
-    """Return the part "left is better than right in this metric", by at least `by` if given."""
-    weights = gain(left, right, metric)
-    return Part(metric, weights, by, wanted=f"by {by:g}") if by else Part(metric, weights)
+def better(left: str, right: str, measure: Measure, by: float = 0.0) -> Condition:
+    """Return "left is better than right in this measure", by at least `by` if given."""
+    coefficients = gain(left, right, measure)
+    if by:
+        return Condition(measure, coefficients, by, wanted=f"by {by:g}")
+    return Condition(measure, coefficients)
 
 
-def _parts(check: Check) -> list[Part]:
+def _conditions(check: Check) -> list[Condition]:
     """The elementary comparisons of a check; a quotient becomes a difference for each bound.
 
     The spread of several experiments is within a bound when every difference of two is.
@@ -178,173 +171,113 @@ def _parts(check: Check) -> list[Part]:
             steps = list(zip(check.experiments, check.experiments[1:]))
             return [better(a, b, metric) for metric in check.metrics for a, b in steps]
         case "gain":
-            return [Part(m, gain(a, b, m), low, high, words) for a, b, m in pairs(check)]
+            return [Condition(m, gain(a, b, m), low, high, words) for a, b, m in pairs(check)]
         case "ratio":
             return [
-                Part(m, {a: side, b: -side * bound}, low=0.0, wanted=words)
+                Condition(m, {a: side, b: -side * bound}, low=0.0, wanted=words)
                 for a, b, m in pairs(check)
                 for bound, side in ((low, 1), (high, -1))
                 if math.isfinite(bound)
             ]
         case "level":
             cells = product(check.experiments, check.metrics)
-            return [Part(metric, {name: 1}, low, high, words) for name, metric in cells]
+            return [Condition(metric, {name: 1}, low, high, words) for name, metric in cells]
         case "spread":
             couples = list(combinations(check.experiments, 2))
             return [
-                Part(metric, {a: 1, b: -1}, -high, high, words)
+                Condition(metric, {a: 1, b: -1}, -high, high, words)
                 for metric in check.metrics
                 for a, b in couples
             ]
-    raise ValueError(f"a check of type '{check.type}' has no parts")
+    raise ValueError(f"a check of type '{check.type}' has no conditions")
 
 
 def _curve(check: Check, numbers: Numbers) -> Judgement:
     found = []
     for left, right, curve in pairs(check):
-        what = f"{curve} curve of {left} better than of {right}"
         if numbers.exact:
             average = numbers.judge(better(left, right, AVERAGES[curve])).evidence
             note = f"the curve is printed as a picture only; averages: {average}"
             found.append(Judgement(OPEN, note))
             continue
-        points = [numbers.judge(better(left, right, f"{curve}@{i}")) for i in range(THRESHOLDS)]
-        if points[0].missing:
-            found.append(points[0])
-            continue
-        words = [point.word() for point in points]
-        sure, possible = words.count("holds"), words.count("holds") + words.count("undecided")
-        evidence = f"{what}: surely at {sure} of {THRESHOLDS} thresholds, possibly at {possible}"
+        steps = (better(left, right, CurvePoint(curve, i)) for i in range(THRESHOLDS))
+        points = _judged(steps, numbers)
+        what = f"{curve} curve of {left} better than of {right}"
         needed = math.ceil((check.at_least or 1.0) * THRESHOLDS)
-        found.append(at_least(needed, points, evidence))
+        found.append(_counted(needed, points, what, "thresholds"))
     return _combined(check, found)
 
 
-def _combined(check: Check, parts: Sequence[Judgement]) -> Judgement:
-    needed = {"all": len(parts), "any": 1, "most": len(parts) // 2 + 1}[check.need]
-    return at_least(needed, parts)
+def _images(check: Check, numbers: Numbers) -> Judgement:
+    (left,), (right,) = check.left, check.right
+    what = f"{left} better than {right}"
+    names = numbers.images((left, right))
+    if not names:
+        why = "the paper prints pictures only" if numbers.exact else f"no images of {left}, {right}"
+        return Judgement(OPEN, f"{what}: {why}", missing=not numbers.exact)
+    points = _judged((better(left, right, ImageIoU(name)) for name in names), numbers)
+    return _counted(check.count, points, what, "images with cracks")
+
+
+def _judged(conditions: Iterator[Condition], numbers: Numbers) -> list[Judgement]:
+    """Judge conditions on the same runs; the first only, if runs are missing for it."""
+    first = numbers.judge(next(conditions))
+    return [first] if first.missing else [first, *map(numbers.judge, conditions)]
+
+
+def _counted(needed: int, points: Sequence[Judgement], what: str, unit: str) -> Judgement:
+    """Judge "at least `needed` of these points", saying on how many it is sure and possible."""
+    if points[0].missing:
+        return points[0]
+    words = [point.word() for point in points]
+    sure, possible = words.count("holds"), words.count("holds") + words.count("undecided")
+    evidence = f"{what}: surely at {sure} of {len(points)} {unit}, possibly at {possible}"
+    return at_least(needed, points, evidence)
+
+
+def _champion(check: Check, numbers: Numbers) -> Judgement:
+    found = []
+    for metric in check.metrics:
+        fields = []
+        for left in check.left:
+            beaten = [numbers.judge(better(left, right, metric)) for right in check.right]
+            fields.append(at_least(len(beaten), beaten))
+        winners = [name for name, f in zip(check.left, fields) if f.word() == "holds"]
+        whole = f"better than all {len(check.right)} others in {metric}: "
+        shown = ", ".join(winners) or f"none surely. {fields[0].evidence}"
+        found.append(at_least(1, fields, whole + shown))
+    return _combined(check, found)
+
+
+def _combined(check: Check, found: Sequence[Judgement]) -> Judgement:
+    needed = {"all": len(found), "any": 1, "most": len(found) // 2 + 1}[check.need]
+    return at_least(needed, found)
+
+
+def _distinct(others: Sequence[str], metric: str, numbers: Numbers) -> list[str]:
+    """One experiment of each group that prints the same number."""
+    kept: list[str] = []
+    for other in others:
+        if all(numbers.judge(better(other, one, metric)).p != OPEN for one in kept):
+            kept.append(other)
+    return kept
 
 
 def evaluate(check: Check, numbers: Numbers) -> Judgement:
     """Return what the numbers say on a check that reads experiments."""
-    if check.type == "curve":
-        return _curve(check, numbers)
-    if check.type == "rank":
-        first, *others = check.experiments
-        places = []
-        for metric in check.metrics:
-            rivals = [numbers.judge(better(other, first, metric)) for other in others]
-            places.append(place(rivals, check.rank, f"{first} in {metric}"))
-        return _combined(check, places)
-    return _combined(check, [numbers.judge(part) for part in _parts(check)])
-
-
-@dataclass(frozen=True)
-class PaperNumbers:
-    """The printed numbers by experiment and metric, judged exactly as they stand."""
-
-    printed: Mapping[tuple[str, str], float]
-    exact: bool = True
-
-    @classmethod
-    def of(cls, tables: Mapping[str, Table]) -> Self:
-        """Gather the cells of several tables; the same cell must say the same in each."""
-        printed: dict[tuple[str, str], float] = {}
-        for number, experiment, metric, value in cells(tables):
-            cell = experiment, metric
-            if printed.setdefault(cell, value) != value:
-                raise ValueError(
-                    f"Table {number} prints {metric} of '{experiment}' as {value}, "
-                    f"another table as {printed[cell]}"
-                )
-        return cls(printed)
-
-    def value(self, experiment: str, metric: str) -> float | None:
-        """Return a printed number, or the quotient of two; None if it is not printed."""
-        if metric in QUOTIENTS:
-            over, under = (self.value(experiment, part) for part in QUOTIENTS[metric])
-            return over / under if over is not None and under else None
-        return self.printed.get((experiment, metric))
-
-    def judge(self, part: Part) -> Judgement:
-        """Return whether the sum lies where it must; equal numbers decide no ordering."""
-        values = {name: self.value(name, part.metric) for name in part.weights}
-        if missing := [name for name, value in values.items() if value is None]:
-            return Judgement(OPEN, f"no {part.metric} of {', '.join(missing)} is printed")
-        total = round(sum(w * values[name] for name, w in part.weights.items()), 9)
-        shown = ", ".join(f"{name} {text(part.metric, value)}" for name, value in values.items())
-        evidence = f"{part.metric}: {shown}" + (f" ({part.wanted})" if part.wanted else "")
-        if part.is_bounded:
-            low, high = round(part.low, 9), round(part.high, 9)
-            return Judgement(TRUE if low <= total <= high else FALSE, evidence)
-        return Judgement(OPEN if total == 0 else TRUE if total > 0 else FALSE, evidence)
-
-
-PROFILES = ("paper", "quick")
-"""Profiles whose runs are results, the most complete first; `smoke` is not among them."""
-
-
-@dataclass(frozen=True)
-class ResultNumbers:
-    """Fresh runs of one profile, protocol and data set, judged by contrasts over their seeds."""
-
-    study: tuple[str, str, str]
-    runs: Results
-    exact: bool = False
-    _metrics: dict[str, tuple[Values, Spread | None]] = field(
-        default_factory=dict, init=False, repr=False, compare=False
-    )
-
-    def judge(self, part: Part) -> Judgement:
-        """Return the p-values of a part; missing if two of its experiments share no seed."""
-        if part.metric not in self._metrics:
-            values = values_by_seed(self.runs, part.metric)
-            self._metrics[part.metric] = values, pooled_spread(values)
-        values, pooled = self._metrics[part.metric]
-        names = " and ".join(part.weights)
-        if missing := [name for name in part.weights if not values.get(name)]:
-            return Judgement(OPEN, f"no {part.metric} of {', '.join(missing)}", missing=True)
-        found = contrast(values, part.weights, pooled)
-        if found is None:
-            return Judgement(OPEN, f"{names} share no seed in {part.metric}", missing=True)
-        if part.is_bounded:
-            evidence = f"{part.metric}: {names} {described(found)} ({part.wanted})"
-            return Judgement(shown_within(found, part.low, part.high), evidence)
-        smallest = registration().smallest_effect(part.metric)
-        ahead, behind = sorted(part.weights, key=lambda n: -part.weights[n] * sign(part.metric))
-        evidence = (
-            f"{part.metric}: {ahead} over {behind} {described(found)}; matters from {smallest:g}"
-        )
-        return Judgement(shown_better(found, smallest), evidence)
-
-
-def studies(results: Results) -> list[ResultNumbers]:
-    """Return the runs that count, apart by profile, protocol and data; the largest profile first.
-
-    Smoke runs never count, and runs of different studies are never mixed.
-    """
-    groups: dict[tuple[str, str, str], dict[str, list[ResultFile]]] = {}
-    for name, runs in results.items():
-        for run in runs:
-            groups.setdefault(study_of(run), {}).setdefault(name, []).append(run)
-    ordered = sorted(
-        (k for k in groups if k[0] in PROFILES), key=lambda k: (PROFILES.index(k[0]), k)
-    )
-    return [ResultNumbers(key, groups[key]) for key in ordered]
-
-
-def best_study(
-    candidates: Sequence[ResultNumbers], experiments: Sequence[str]
-) -> ResultNumbers | None:
-    """Return the study that has most of these experiments, None if none has any."""
-    counts = [sum(name in study.runs for name in experiments) for study in candidates]
-    return candidates[counts.index(max(counts))] if any(counts) else None
-
-
-def collect_results(folder: Path) -> dict[str, list[ResultFile]]:
-    """Return the fresh runs of all profiles that count below a results folder, by experiment."""
-    found: dict[str, list[ResultFile]] = {}
-    for profile in PROFILES:
-        for experiment, runs in find_fresh(folder, profile).fresh.items():
-            found.setdefault(experiment, []).extend(runs)
-    return found
+    match check.type:
+        case "curve":
+            return _curve(check, numbers)
+        case "images":
+            return _images(check, numbers)
+        case "champion":
+            return _champion(check, numbers)
+        case "rank":
+            places = []
+            for metric in check.metrics:
+                first, *others = check.experiments
+                others = _distinct(others, metric, numbers) if check.distinct else others
+                rivals = [numbers.judge(better(other, first, metric)) for other in others]
+                places.append(place(rivals, check.rank, f"{first} in {metric}"))
+            return _combined(check, places)
+    return _combined(check, [numbers.judge(condition) for condition in _conditions(check)])

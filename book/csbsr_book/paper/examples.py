@@ -15,7 +15,7 @@ from csbsr.losses.loss_weights import crack_oriented_weight, fail_oriented_weigh
 from csbsr.metrics import threshold_curves
 from csbsr.protocol import PRINTED
 from csbsr.study.contrasts import Verdict
-from csbsr_book.paper.printed import Parameter
+from csbsr_book.paper.printed import Parameter, load_parameters, load_table
 
 Array = NDArray[np.float64]
 FLOOR = 1e-8
@@ -161,17 +161,71 @@ def boundary_with_both_terms() -> Verdict:
     )
 
 
-def dice_is_harmonic_mean() -> Verdict:
-    """Eq. (6) against the harmonic mean of precision and recall of the cracks."""
+def boundary_second_term() -> Verdict:
+    """The term of Eq. (4) that Eq. (5) omits, for five predictions."""
+    mask = small_mask()
+    omitted = -boundary(mask, mask)
+    whole = {name: boundary(p, mask) + omitted for name, p in predictions(mask).items()}
+    terms = {value - boundary(predictions(mask)[name], mask) for name, value in whole.items()}
+    held = max(terms) - min(terms) < 1e-9
+    return _verdict(held, f"between {min(terms):.0f} and {max(terms):.0f} for five predictions")
+
+
+def _displaced_crack() -> tuple[Array, Array, float]:
+    """A crack, its prediction one pixel off, and the harmonic mean of precision and recall."""
     mask = small_mask()
     prediction = np.roll(mask, 1, axis=0)  # a third of the crack missed, as much invented
     hits = float((prediction * mask).sum())
     precision, recall = hits / prediction.sum(), hits / mask.sum()
-    mean = 2 * precision * recall / (precision + recall)
+    return mask, prediction, 2 * precision * recall / (precision + recall)
+
+
+def dice_of_cracks() -> Verdict:
+    """Eq. (6) over the crack class alone against the harmonic mean of precision and recall."""
+    mask, prediction, mean = _displaced_crack()
+    value = float(2 * (prediction * mask).sum() / (prediction**2 + mask**2).sum())
+    return _verdict(
+        abs(value - mean) < 1e-6,
+        f"a crack displaced by 1 px: of its pixels {value:.3f}, harmonic mean {mean:.3f}",
+    )
+
+
+def dice_of_both_classes() -> Verdict:
+    """Eq. (6) as printed against the harmonic mean of precision and recall of the cracks."""
+    mask, prediction, mean = _displaced_crack()
     value = dice(prediction, mask)
     return _verdict(
         abs(value - mean) < 1e-6,
         f"a crack displaced by 1 px: Eq. (6) {value:.3f}, harmonic mean {mean:.3f}",
+    )
+
+
+def wce_gradient_survives(logit: float = -8.0) -> Verdict:
+    """Gradients of the cross entropy and of GDice where crack pixels are surely missed.
+
+    Each against its own gradient at the logit 0, where the prediction is one half.
+    """
+    mask = torch.as_tensor(small_mask())
+    weight = torch.stack([1 / mask.sum(), 1 / (1 - mask).sum()])
+
+    def push(at: float) -> tuple[float, float]:
+        logits = torch.full_like(mask, at, requires_grad=True)
+        p = torch.stack([torch.sigmoid(logits), torch.sigmoid(-logits)])
+        g = torch.stack([mask, 1 - mask])
+        sums = (p * g).sum((1, 2)), (p + g).sum((1, 2))
+        losses = (
+            -(weight[:, None, None] * g * p.log()).sum(),
+            1 - 2 * (weight * sums[0]).sum() / (weight * sums[1]).sum(),
+        )
+        found = (torch.autograd.grad(loss, logits, retain_graph=True)[0] for loss in losses)
+        entropy, overlap = (gradient[mask > 0].abs().mean().item() for gradient in found)
+        return entropy, overlap
+
+    entropy, overlap = (far / near for far, near in zip(push(logit), push(0.0)))
+    return _verdict(
+        entropy > 0.5 and overlap < 0.1,
+        f"logit {logit:g} on crack pixels, gradient against that at 0: "
+        f"WCE {entropy:.2f}, GDice {overlap:.2g}",
     )
 
 
@@ -180,7 +234,12 @@ def crack_weight_range() -> Verdict:
     distance = torch.as_tensor(signed_distance(small_mask()), dtype=torch.float32)[None, None]
     weight = crack_oriented_weight(distance, 1.0, PRINTED)
     low, high = weight.min().item(), weight.max().item()
-    return _verdict(low >= 0 and high <= 1, f"m^C = 1: between {low:.2g} and {high:.2g}")
+    inside, outside = weight[distance <= 0].min().item(), weight[distance > 0].max().item()
+    return _verdict(
+        low >= 0 and high <= 1 and inside > outside,
+        f"m^C = 1: between {low:.2g} and {high:.2g}, at least {inside:.2g} inside the crack and "
+        f"at most {outside:.2g} outside",
+    )
 
 
 def fail_weight_range() -> Verdict:
@@ -189,10 +248,39 @@ def fail_weight_range() -> Verdict:
     prediction = torch.linspace(0, 1, mask.numel()).reshape(mask.shape)
     weight = fail_oriented_weight(prediction, mask, 1.0)
     low, high = weight.min().item(), weight.max().item()
-    return _verdict(low >= 1, f"m^F = 1: between {low:.3g} and {high:.3g}")
+    by_error = weight.flatten()[(prediction - mask).abs().flatten().argsort()]
+    return _verdict(
+        low >= 1 and bool((by_error.diff() >= 0).all()),
+        f"m^F = 1: between {low:.3g} and {high:.3g}, never smaller for a larger error",
+    )
 
 
 def crack_weight_neighbours() -> Verdict:
     """Eq. (9) with the m^C of Table V, one pixel from a crack."""
     value = math.exp(-8.0)
     return _verdict(value > 0.1, f"m^C = 8: {value:.4f} one pixel from a crack, 1 inside")
+
+
+def crack_search_inside_grid() -> Verdict:
+    """The m^C of Table V among the candidates of the search."""
+    parameters = load_parameters()
+    grid, chosen = sorted(parameters["weight_search"].value), parameters["m_crack"].value
+    return _verdict(
+        grid[0] < chosen < grid[-1],
+        f"m^C = {chosen:g}, candidates {grid[0]:g} to {grid[-1]:g}",
+    )
+
+
+def joint_step_is_larger() -> Verdict:
+    """The steps of IoU_max that Tables II and III print from SrcNet to segmentation in HR."""
+    two, three = load_table("II"), load_table("III")
+    before, blind, joint, bound = (
+        two.value(name, "IoU_max")
+        for name in ("srcnet", "kbpn+pspnet", "csbsr-pspnet", "hr-pspnet")
+    )
+    independent = three.value("dbpn+pspnet", "IoU_max")
+    return _verdict(
+        joint - blind > blind - before,
+        f"SrcNet {before:.3f}, independent DBPN +{independent - before:.3f}, "
+        f"blind +{blind - independent:.3f}, joint +{joint - blind:.3f}, HR +{bound - joint:.3f}",
+    )

@@ -12,6 +12,7 @@ from typing import Literal, Self, get_args
 from jinja2 import Environment, StrictUndefined, TemplateError
 
 from csbsr import toml
+from csbsr.study.experiments import experiment
 from csbsr_book.paper import examples
 from csbsr_book.paper.printed import (
     METRICS,
@@ -82,10 +83,11 @@ class Evidence:
         rows = self._rows(table)
         return ", ".join(r.experiment for r in rows if metric in (*r.bold, *r.underline))
 
-    def spread(self, table: str, metric: str, block: str = "") -> Number:
-        """Return max - min of a metric over the rows with joint learning."""
-        rows = [r for r in self._rows(table, block) if "w/o joint" not in r.label]
-        values = [row.values[metric] for row in rows]
+    def spread(self, table: str, metric: str, block: str = "", but: str = "") -> Number:
+        """Return max - min of a metric over the rows with joint learning, `but` left out."""
+        rows = [r for r in self._rows(table, block) if r.experiment != but]
+        joint = [r for r in rows if experiment(r.experiment).coupling == "joint"]
+        values = [row.values[metric] for row in joint]
         return Number(max(values) - min(values), METRICS[metric])
 
     def count(self, table: str, block: str = "") -> int:
@@ -139,8 +141,9 @@ EVIDENCE = tuple(n for n in vars(Evidence) if not n.startswith("_") and n not in
 """Names that templates know."""
 
 
-Severity = Literal["numbers", "equation", "reference", "wording"]
-SEVERITIES: tuple[Severity, ...] = get_args(Severity)
+Kind = Literal["numbers", "equation", "statement", "typographic"]
+"""Substantive ones first; typographic is what misleads nobody for long."""
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 @dataclass(frozen=True)
@@ -148,19 +151,21 @@ class Inconsistency:
     """Two statements that cannot both stand, where they stand, and why."""
 
     id: str
-    severity: Severity
+    kind: Kind
     one: str
     """Short quote."""
     one_place: str
     other_place: str
     explanation: str
+    charitable: str
+    """The reading under which the least is wrong."""
     other: str = ""
     """The second quote, or empty if `finding` says in our words what stands there."""
     finding: str = ""
     evidence: str = ""
     """Template for `Evidence.fill`, or empty."""
     claims: tuple[str, ...] = ()
-    """Claims of the ledger that the printed numbers do not bear out for this reason."""
+    """Sentences of the ledger whose verdict on the printed numbers it explains."""
 
     def __post_init__(self) -> None:
         if bool(self.other) == bool(self.finding):
@@ -185,6 +190,6 @@ class Inconsistencies:
 
 @cache
 def load_inconsistencies() -> tuple[Inconsistency, ...]:
-    """Return all entries, numbers first, then equations, references and wording."""
+    """Return all entries: numbers, equations, statements, and what is typographic last."""
     entries = toml.read(Inconsistencies, data_file("inconsistencies.toml")).inconsistency
-    return tuple(sorted(entries, key=lambda entry: SEVERITIES.index(entry.severity)))
+    return tuple(sorted(entries, key=lambda entry: KINDS.index(entry.kind)))

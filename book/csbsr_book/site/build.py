@@ -82,10 +82,11 @@ def notebook_keys(request: BookRequest) -> dict[str, str]:
 
     That is the notebook, the files it reads (`site.reads`), the way notebooks are executed, the
     parameters with the images they name, the lock file, and for chapters that read results every
-    result file. Smoke results do not count: they follow from code, profile and data.
+    result file and kept log. Smoke results do not count: they follow from code, profile and data.
     """
     root, folder = request.root, request.results or request.root / "results"
-    real = [p for p in folder.rglob("*.json") if "smoke" not in p.relative_to(folder).parts]
+    kept = (p for pattern in ("*.json", "*.log.csv") for p in folder.rglob(pattern))
+    real = [p for p in kept if "smoke" not in p.relative_to(folder).parts]
     measured = hash_files(real, folder)
     folders = [Path(p) for p in (request.data, request.natural) if p and Path(p).is_dir()]
     lock = [p for p in [root / "requirements.lock"] if p.exists()]

@@ -37,7 +37,7 @@ class Chapter:
     """One notebook run: `profile`, `seed`, `data` and where results lie.
 
     `data` is "synthetic" or a folder in the Khanhha layout; `results` defaults to the `results`
-    folder of the checkout. ValueError for an unknown profile or protocol.
+    folder of the checkout. ValueError for an unknown profile or protocol, and a seed that is none.
     """
 
     def __init__(
@@ -51,11 +51,15 @@ class Chapter:
         protocol: str = REPRODUCTION.name,
     ) -> None:
         self.name = name
+        if not isinstance(profile, str):
+            raise ValueError(f"profile {profile!r} is no name; choose smoke, quick or paper")
+        if type(seed) is not int or not 0 <= seed < 2**32:
+            raise ValueError(f"seed {seed!r} must be a whole number of 0 or more")
         self.profile_given = profile
         self.profile: Profile = load_profile(profile)
         self.protocol: Protocol = self.profile.protocol(protocol)
         self.data = str(data or os.environ.get("CSBSR_DATA") or "synthetic")
-        self.seed = int(seed)
+        self.seed = seed
         self.results_folder = Path(results) if results else repository_root() / "results"
         self.trained = False
         self.started = self.shown = time.perf_counter()
@@ -113,6 +117,16 @@ class Chapter:
             label = label or slug(filled[0].caption)
             text += self._exhibit(label, "table", values, results, words).publish()
         self.html(text)
+
+    def listing(
+        self,
+        label: str,
+        text: Markup,
+        values: object,
+        results: Sequence["ResultFile"] = (),
+    ) -> None:
+        """Show what a template made of `values`, below it their JSON and run card."""
+        self.html(text + self._exhibit(label, "list", values, results, {"smoke": False}).publish())
 
     def html(self, text: str) -> None:
         """Show HTML that a template made."""

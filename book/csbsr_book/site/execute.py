@@ -9,8 +9,8 @@ import papermill
 
 from csbsr_book.site.doors import one_set_of_parameters
 
-SHOWN = "show-input"
-"""Tag of a code cell that is part of what the page teaches; every other cell is plumbing."""
+SHOWN = frozenset(("show-input", "solution"))
+"""Tags of a code cell that is part of what the page teaches; every other cell is plumbing."""
 
 
 def gate(path: Path) -> None:
@@ -37,7 +37,7 @@ def polish(path: Path) -> None:
     one_set_of_parameters(notebook)
     for cell in notebook.cells:
         tags = [t for t in cell.metadata.get("tags", ()) if t != "hide-input"]
-        if cell.cell_type == "code" and SHOWN not in tags and "remove-input" not in tags:
+        if cell.cell_type == "code" and not {*SHOWN, "remove-input"} & set(tags):
             tags.append("remove-input")
         cell.metadata["tags"] = tags
     record = notebook.metadata.get("papermill", {})

@@ -173,9 +173,9 @@ class Exhibit:
     chapter: str
     label: str
     kind: str
-    """ "figure" or "table"."""
+    """ "figure", "table" or "list"."""
     values: object
-    """JSON values: of a figure what it draws, of a table its cells."""
+    """JSON values: of a figure what it draws, of a table its cells, of a list its entries."""
     card: Mapping[str, object]
     """Run card of the chapter up to here."""
     results: Sequence["ResultFile"] = ()

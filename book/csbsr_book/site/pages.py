@@ -83,6 +83,8 @@ def fold(node: nodes.Element) -> None:
         node.remove(title)
     start, end = str(render("folded.html", title=words)).split("<!-- inside -->")
     before, after = (nodes.raw("", text, format="html") for text in (start, end))
+    for name in ("ids", "names", "classes"):  # they would wrap the raw start in an element
+        node[name] = []
     node.replace_self([before, *node.children, after])
 
 
@@ -90,6 +92,9 @@ def fold_solutions(app: Sphinx, doctree: nodes.document, docname: str) -> None:
     """Fold the solutions of exercises, once their titles carry the exercise's number."""
     for node in list(doctree.findall(solution_node)):
         fold(node)
+    for section in doctree.findall(nodes.section):  # one id for all of them is none
+        if {"solution-content", "exercise-content"} & set(section["ids"]):
+            section["ids"] = []
 
 
 class NamedHeaders(SphinxTransform):

@@ -61,7 +61,7 @@ class PlainMarkdown:
                 word = WORDS.get(opened["name"], "")
                 title = ": ".join(part for part in (word, opened["title"].strip()) if part)
                 if title and not opened["name"].startswith("solution"):
-                    out += [f"**{title}.**", ""]
+                    out += [f"**{title}{'' if title[-1] in '?!.:' else '.'}**", ""]
                 options = True
             elif fences and line.strip() == fences[-1]:
                 fences.pop()

@@ -18,6 +18,7 @@ from typing import Self
 
 import csbsr
 import csbsr_book
+from csbsr_book.site.doors import FIRST
 
 READERS = "csbsr.study.results"
 """The door to result files: who reaches this module reads results."""
@@ -160,5 +161,7 @@ def _walk(node: ast.AST) -> Iterator[ast.AST]:
 
 
 def _code(notebook: Path) -> str:
+    """Code of a notebook without the cell that installs the book, whose commands are no Python."""
     cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
-    return "\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "code")
+    code = (c for c in cells if c["cell_type"] == "code" and c.get("id") != FIRST)
+    return "\n".join("".join(c["source"]) for c in code)
