@@ -228,7 +228,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def _dispatch(arguments: argparse.Namespace) -> int:
     # Commands are imported when they are used: `csbsr --help` must not wait for torch.
-    from csbsr import commands, data_commands
+    from csbsr import commands, data_commands, result_commands
 
     handlers = {
         "run": commands.run,
@@ -240,7 +240,7 @@ def _dispatch(arguments: argparse.Namespace) -> int:
         "table": commands.table,
         "figure": commands.figure,
         "claims": commands.claims,
-        "results": commands.results,
+        "results": result_commands.results,
         "weights": commands.import_weights,
         "evaluate": commands.evaluate_weights,
         "segment": commands.segment,

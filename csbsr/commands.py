@@ -40,24 +40,24 @@ from csbsr.study.sweep import chosen, failure_lines, run_sweep, status_lines
 from csbsr.study.trained import find_model, measure
 
 
-def _results(arguments: argparse.Namespace) -> Path:
+def results_folder(arguments: argparse.Namespace) -> Path:
     return arguments.results or repository_root() / "results"
 
 
-def _existing(arguments: argparse.Namespace) -> Path:
+def existing_results(arguments: argparse.Namespace) -> Path:
     """The folder of results to look at; a name that is mistyped holds none."""
-    folder = _results(arguments)
+    folder = results_folder(arguments)
     if arguments.results and not folder.is_dir():
         raise ValueError(f"folder of results {folder} does not exist; check the name")
     return folder
 
 
-def _request(arguments: argparse.Namespace) -> Request:
+def request_of(arguments: argparse.Namespace) -> Request:
     return Request(
         profile=_profile_path(arguments.profile),
         data=arguments.data or default_data(),
         seed=getattr(arguments, "seed", 0),
-        results=_results(arguments),
+        results=results_folder(arguments),
         protocol=arguments.protocol,
         mask_values=arguments.mask_values,
     )
@@ -96,7 +96,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _training_request(arguments: argparse.Namespace) -> Request:
-    base = _request(arguments)
+    base = request_of(arguments)
     return replace(
         base,
         device=arguments.device,
@@ -201,7 +201,7 @@ def book(arguments: argparse.Namespace) -> int:
     from csbsr_book.site.build import build_book
 
     index = build_book(
-        _request(arguments), jobs=arguments.jobs, release=arguments.release, say=_note
+        request_of(arguments), jobs=arguments.jobs, release=arguments.release, say=_note
     )
     print(index)
     return 0
@@ -222,7 +222,7 @@ def table(arguments: argparse.Namespace) -> int:
     from csbsr_book.paper.printed import experiments_of, load_tables
     from csbsr_book.site.table import text
 
-    request, number = _request(arguments), arguments.number.upper()
+    request, number = request_of(arguments), arguments.number.upper()
     if number not in load_tables():
         raise ValueError(f"table '{number}' holds no results; choose {', '.join(load_tables())}")
     run_experiments(experiments_of(number), request)
@@ -242,7 +242,7 @@ def figure(arguments: argparse.Namespace) -> int:
     from csbsr_book.site.build import figure_file
 
     require_writable(arguments.output, "--output")
-    print(figure_file(arguments.number, _request(arguments), arguments.output, _note))
+    print(figure_file(arguments.number, request_of(arguments), arguments.output, _note))
     return 0
 
 
@@ -251,76 +251,12 @@ def claims(arguments: argparse.Namespace) -> int:
     from csbsr_book.paper.ledger import claims_text, update_ledger
     from csbsr_book.paper.numbers import collect_results
 
-    results = collect_results(_existing(arguments))
+    results = collect_results(existing_results(arguments))
     if arguments.update:
         changed = update_ledger(results)
         print(f"{len(changed)} verdicts changed: {', '.join(changed) or 'none'}")
         return 0
     print(claims_text(results))
-    return 0
-
-
-def results(arguments: argparse.Namespace) -> int:
-    """`csbsr results`: check, pack or merge result files, or keep the log of a run beside one."""
-    actions = {
-        "check": _check_results,
-        "pack": _pack_results,
-        "merge": _merge_results,
-        "keep-log": _keep_log,
-    }
-    return actions[arguments.action](arguments)
-
-
-def _check_results(arguments: argparse.Namespace) -> int:
-    """A line per file that may not be relied on, and exit code 1."""
-    from csbsr.study.audit import committed_files, refused, result_files
-
-    folder = _existing(arguments)
-    paths = (committed_files if arguments.committed else result_files)(folder)
-    lines = refused(paths, folder)
-    for line in lines:
-        print(line)
-    _note(f"{len(paths)} results checked in {folder}, {len(lines)} refused")
-    return 1 if lines else 0
-
-
-def _pack_results(arguments: argparse.Namespace) -> int:
-    from csbsr.study.exchange import pack
-
-    packed, lines = pack(_results(arguments), arguments.archive)
-    for line in lines:
-        _note(f"left out: {line}")
-    _note(f"{len(packed)} results packed, {len(lines)} left out")
-    print(arguments.archive)
-    return 0
-
-
-def _merge_results(arguments: argparse.Namespace) -> int:
-    from csbsr.study.exchange import merge
-
-    report = merge(arguments.archive, _results(arguments))
-    for place in report.taken:
-        print(f"took      {place}")
-    for word, places in (("kept ours", report.kept), ("left out", report.left)):
-        for place, why in places:
-            print(f"{word:<10}{place}: {why}")
-    _note(f"{len(report.taken)} taken, {len(report.kept)} kept, {len(report.left)} left out")
-    return 0
-
-
-def _keep_log(arguments: argparse.Namespace) -> int:
-    from csbsr.study.experiments import experiment
-    from csbsr.study.kept_logs import keep_log
-    from csbsr.study.results import result_path
-    from csbsr.study.sources import data_name
-
-    request, row = _request(arguments), experiment(arguments.experiment)
-    profile, data = load_profile(request.profile), data_name(request.data)
-    protocol = profile.protocol(request.protocol).name
-    runs = arguments.runs or request.results.parent / "runs"
-    folder = runs / profile.name / data / f"seed{request.seed}"
-    result = result_path(request.results, profile.name, data, protocol, row.id, request.seed)
-    print(keep_log(row, folder, result))
     return 0
 
 
@@ -359,7 +295,9 @@ def evaluate_weights(arguments: argparse.Namespace) -> int:
     }
     if in_place:
         place = arguments.experiment
-        path = evaluate_in_place(model, experiment_name=place, results=_results(arguments), **how)
+        path = evaluate_in_place(
+            model, experiment_name=place, results=results_folder(arguments), **how
+        )
         result = read_result(path)
         _note(f"the authors' line of {result.experiment} for the data set '{result.card['data']}':")
         _say_metrics(result, _note)

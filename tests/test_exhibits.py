@@ -230,7 +230,8 @@ def test_a_built_chapter_links_to_what_the_build_stages(
     request = BookRequest(tmp_path)
     (tmp_path / "notebooks").mkdir()
     (tmp_path / "book").mkdir()
-    for name in ("_config.yml", "_toc.yml", "book/intro.md"):
+    (tmp_path / "_config.yml").write_text("repository: {url: ''}\n")
+    for name in ("_toc.yml", "book/intro.md"):
         (tmp_path / name).write_text("")
     parameters = nbformat.v4.new_code_cell(
         'profile = "smoke"\nseed = 0\ndata = "synthetic"', metadata={"tags": ["parameters"]}

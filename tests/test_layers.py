@@ -48,6 +48,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("csbsr_book.site",),
     ("csbsr_book.chapters", "csbsr_book.explorables", "csbsr_book.exercises"),
     ("csbsr.commands", "csbsr.data_commands"),
+    ("csbsr.result_commands",),
     ("csbsr.cli",),
 )
 """Lowest first. A module may import modules of lower floors, and those of its own package."""

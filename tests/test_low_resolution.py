@@ -75,13 +75,14 @@ def test_lr_images_give_what_the_hr_images_gave(data, lr, weights, tmp_path, cap
 
 
 def test_what_is_no_such_folder_is_one_line(lr, weights, tmp_path, capsys) -> None:
-    for spoil, words in (
+    cases = (
         (lambda root: (root / "lr").rename(root / "low"), "has no lr/"),
         (lambda root: next((root / "masks").iterdir()).unlink(), "has no mask; add"),
         (lambda root: Image.new("1", (8, 8)).save(next((root / "masks").iterdir())), "four times"),
         (lambda root: next((root / "lr").iterdir()).write_bytes(b"x"), "is no picture"),
-    ):
-        root = tmp_path / "bad"
+    )
+    for number, (spoil, words) in enumerate(cases):
+        root = tmp_path / str(number)
         for kind in ("lr", "masks"):
             (root / kind).mkdir(parents=True)
             for path in (lr / kind).iterdir():
@@ -91,7 +92,6 @@ def test_what_is_no_such_folder_is_one_line(lr, weights, tmp_path, capsys) -> No
         error = capsys.readouterr().err
         assert words in error
         assert error.count("\n") == 1
-        root.rename(tmp_path / f"done{words[:4]}")
     assert evaluate(weights, "--lr", lr, "--data", lr) == 2
     assert "give one of them" in capsys.readouterr().err
 

@@ -386,7 +386,9 @@ def test_all_trainings_of_a_node_are_asked_to_save_not_their_parent(job) -> None
 
 def test_several_processes_meet_at_the_first_node(job, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SLURM_JOB_NODELIST", "gpu[07-08]")
+    monkeypatch.setenv("SLURM_NODEID", "1")
     command = replace(job("x"), nodes=2, processes=4).command()
     assert command[1:3] == ["-m", "torch.distributed.run"]
-    assert {"--nnodes=2", "--nproc-per-node=4", "--rdzv-endpoint=gpu07:20005"} < set(command)
+    assert {"--nnodes=2", "--nproc-per-node=4", "--node-rank=1"} < set(command)
+    assert {"--master-addr=gpu07", "--master-port=20005"} < set(command)
     assert command[-2:] == ["-c", "x"]

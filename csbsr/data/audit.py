@@ -123,7 +123,7 @@ def contact_sheet(folder: CrackFolder, most: int = 60, columns: int = 10) -> NDA
         tile.thumbnail((THUMBNAIL - 4, THUMBNAIL - 4))
         left, top = place % columns * THUMBNAIL, place // columns * (THUMBNAIL + 12)
         sheet.paste(tile, (left, top))
-        text = folder.names[i].encode("ascii", "replace").decode()[:18]
+        text = folder.names[i].encode("ascii", "replace").decode()[-18:]
         ImageDraw.Draw(sheet).text((left, top + THUMBNAIL - 2), text, fill="black")
     return np.asarray(sheet)
 

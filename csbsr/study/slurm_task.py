@@ -86,9 +86,9 @@ class SlurmTask:
             *(sys.executable, "-m", "torch.distributed.run"),
             f"--nnodes={self.nodes}",
             f"--nproc-per-node={self.processes}",
-            "--rdzv-backend=c10d",
-            f"--rdzv-id={job.job_id}",
-            f"--rdzv-endpoint={job.hostnames[0]}:{first + int(job.raw_job_id) % count}",
+            f"--node-rank={job.node}",  # so that the process that reports is on the first one
+            f"--master-addr={job.hostnames[0]}",
+            f"--master-port={first + int(job.raw_job_id) % count}",
             *self.arguments,
         ]
 

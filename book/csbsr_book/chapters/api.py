@@ -25,7 +25,7 @@ LAYERS: Mapping[str, tuple[str, ...]] = {
     "data and losses": ("data", "losses", "model_file"),
     "training and use": ("distributed", "training", "evaluation", "low_resolution", "inference"),
     "study": ("study",),
-    "command": ("data_commands", "commands", "cli"),
+    "command": ("data_commands", "result_commands", "commands", "cli"),
 }  # fmt: skip
 """The floors of the house, lowest first; imports go downwards only."""
 
