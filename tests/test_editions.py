@@ -171,7 +171,7 @@ PAGE = (
 
 def test_the_page_for_paper_unfolds_and_has_contents(tmp_path: Path) -> None:
     (tmp_path / "p.html").write_text(PAGE)
-    soup = BeautifulSoup(pdf.prepare(tmp_path / "p.html", "p { }", {"two": 7}), "html.parser")
+    soup = BeautifulSoup(pdf.prepare(tmp_path / "p.html", "p { }", {"heading-2": 7}), "html.parser")
     assert soup.select_one("details.folded").has_attr("open")
     assert soup.select_one(".run-card") is None
     assert not soup.select_one("article img").has_attr("loading")

@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -59,16 +59,18 @@ def single_page(book: Path, output: Path) -> Path:
 
 
 def contents_of(article: Tag) -> list[Entry]:
-    """Chapters and sections in their order; on one page Sphinx sets chapters one level lower."""
+    """Chapters and sections in their order; each heading gets an id that is its own.
+
+    On one page Sphinx sets chapters one level lower, and sections of equal names share an id.
+    """
     entries = []
     for heading in article.find_all(["h1", "h2", "h3"]):
-        section = heading.find_parent("section")
-        if section is None or not section.get("id"):
-            continue
         for link in heading.select(".headerlink"):
             link.decompose()
-        title = " ".join(heading.get_text().split())
-        entries.append(Entry(2 if heading.name == "h3" else 1, title, section["id"]))
+        heading["id"] = f"heading-{len(entries) + 1}"
+        words = heading.get_text().replace("\\(", "").replace("\\)", "").replace("\\", "")
+        title = " ".join(words.split())
+        entries.append(Entry(2 if heading.name == "h3" else 1, title, heading["id"]))
     return entries
 
 
@@ -142,14 +144,13 @@ def print_page(browser: str, page: Path, output: Path) -> None:
         raise ValueError(f"Chromium could not print the book: {last[0]}")
 
 
-def pages_of(printed: Path, anchors: Sequence[str]) -> dict[str, int]:
+def pages_of(printed: Path) -> dict[str, int]:
     """Page, from 1, of every anchor that a link of the printed book leads to."""
     reader = PdfReader(printed)
-    found = {
+    return {
         name.lstrip("/"): reader.get_destination_page_number(place) + 1
         for name, place in reader.named_destinations.items()
     }
-    return {anchor: found[anchor] for anchor in anchors if anchor in found}
 
 
 def write_pdf(book: Path, output: Path) -> Path:
@@ -169,8 +170,7 @@ def write_pdf(book: Path, output: Path) -> Path:
         for _ in range(2):
             target.write_text(prepare(page, styles, pages), encoding="utf-8")
             print_page(browser, target, printed)
-            soup = BeautifulSoup(target.read_text(encoding="utf-8"), "html.parser")
-            pages = pages_of(printed, [entry.anchor for entry in contents_of(soup)])
+            pages = pages_of(printed)
         output.parent.mkdir(parents=True, exist_ok=True)
         shutil.move(printed, output)
     return output
