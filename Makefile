@@ -61,7 +61,7 @@ lint: setup  ## ruff, check and format
 	@$(BIN)/ruff format --check .
 
 clean:  ## remove everything that was built, keep .venv and results
-	rm -rf _build runs results/smoke .pytest_cache .ruff_cache
+	rm -rf _build runs results/smoke .pytest_cache .ruff_cache .hypothesis
 
 distclean: clean  ## also remove .venv
 	rm -rf $(VENV)
