@@ -189,8 +189,8 @@ def _put(results: Path, text: str) -> Path:
 @fuzz
 @given(content=changed(GOOD_RESULT) | json_values)
 def test_results(place: Path, content: object) -> None:
-    from csbsr_book.paper.checks import collect_results
-    from csbsr_book.paper.claims import claims_text
+    from csbsr_book.paper.ledger import claims_text
+    from csbsr_book.paper.numbers import collect_results
 
     path = _put(place / "results", json.dumps(content))
     read = reads_or_refuses(lambda: read_result(path), path)

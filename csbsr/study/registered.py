@@ -166,14 +166,16 @@ def metric_of(run: ResultFile, measure: Measure) -> float | None:
         case ImageIoU(image):
             return _iou_by_image(run).get(image)
         case "thin_crack_recall":
-            return next((width["recall"] for width in run.content.get("widths", ())), None)
+            widths = run.content.get("widths")
+            thinnest = widths[0] if isinstance(widths, list) and widths else None
+            recall = thinnest.get("recall") if isinstance(thinnest, dict) else None
+            return recall if type(recall) in (int, float) else None
         case "quiet_share":
-            shares = run.content["images"].get("crack_share") or ()
-            found = zip(shares, _iou_by_image(run).values())
+            found = zip(_crack_shares(run), _iou_by_image(run).values())
             quiet = [iou == 1 for share, iou in found if share == 0]  # empty / empty is 1
             return sum(quiet) / len(quiet) if quiet else None
         case "crack_share":
-            shares = run.content["images"].get("crack_share")
+            shares = [share for share in _crack_shares(run) if share is not None]
             return sum(shares) / len(shares) if shares else None
     if measure in QUOTIENTS:
         over, under = (metric_of(run, part) for part in QUOTIENTS[measure])
@@ -181,14 +183,19 @@ def metric_of(run: ResultFile, measure: Measure) -> float | None:
     return run.metrics.get(measure)
 
 
-def _iou_by_image(run: ResultFile) -> dict[str, float]:
+def _crack_shares(run: ResultFile) -> Sequence[float | None]:
+    return run.content["images"].get("crack_share") or ()
+
+
+def _iou_by_image(run: ResultFile) -> dict[str, float | None]:
     """IoU by image at the validation threshold, without one at that of the highest mean IoU."""
     images, metrics = run.content["images"], run.metrics
     chosen = metrics.get("validation_threshold") or metrics.get("IoU_max_threshold")
-    if chosen is None or not images.get("IoU"):
+    thresholds = run.content["curves"].get("thresholds") or ()
+    distances = [np.inf if t is None or chosen is None else abs(t - chosen) for t in thresholds]
+    if not images.get("IoU") or not np.isfinite(distances).any():
         return {}
-    distances = [abs(t - chosen) for t in run.content["curves"]["thresholds"]]
-    index = distances.index(min(distances))
+    index = int(np.argmin(distances))
     return {name: row[index] for name, row in zip(images["names"], images["IoU"])}
 
 

@@ -136,7 +136,7 @@ class ResultNumbers:
             first = images[0] if images else {}
             shares = dict(zip(first.get("names", ()), first.get("crack_share") or ()))
             shown = shares if number == 0 else {k: v for k, v in shown.items() if k in shares}
-        return tuple(name for name, share in shown.items() if share > 0)
+        return tuple(name for name, share in shown.items() if share)
 
 
 def studies(results: Results) -> list[ResultNumbers]:

@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -59,17 +59,38 @@ def single_page(book: Path, output: Path) -> Path:
 
 
 def contents_of(article: Tag) -> list[Entry]:
-    """Chapters and sections of the book in their order."""
+    """Chapters and sections in their order; each heading gets an id that is its own.
+
+    On one page Sphinx sets chapters one level lower, and sections of equal names share an id.
+    """
     entries = []
-    for heading in article.find_all(["h1", "h2"]):
-        section = heading.find_parent("section")
-        if section is None or not section.get("id"):
-            continue
+    for heading in article.find_all(["h1", "h2", "h3"]):
         for link in heading.select(".headerlink"):
             link.decompose()
-        title = " ".join(heading.get_text().split())
-        entries.append(Entry(int(heading.name[1]), title, section["id"]))
+        heading["id"] = f"heading-{len(entries) + 1}"
+        words = heading.get_text().replace("\\(", "").replace("\\)", "").replace("\\", "")
+        title = " ".join(words.split())
+        entries.append(Entry(2 if heading.name == "h3" else 1, title, heading["id"]))
     return entries
+
+
+def number_exhibits(article: Tag) -> None:
+    """Write "Figure 4.2." and "Table B.1." into captions, by the number of their chapter."""
+    chapter, counts = "", {"Figure": 0, "Table": 0}
+    for tag in article.select("h2, figcaption"):
+        if tag.name == "h2":
+            number = tag.select_one(".section-number")
+            chapter = number.get_text().strip().rstrip(".") if number else ""
+            counts = dict.fromkeys(counts, 0)
+            continue
+        classes = set(tag.parent.get("class", ()))
+        word = {"csbsr-figure": "Figure", "table-figure": "Table"}
+        for kind in (word[name] for name in classes & set(word)):
+            counts[kind] += 1
+            prefix = f"{chapter}." if chapter else ""
+            label = BeautifulSoup("", "html.parser").new_tag("b")
+            label.string = f"{kind} {prefix}{counts[kind]}. "
+            tag.insert(0, label)
 
 
 def prepare(page: Path, styles: str, pages: Mapping[str, int]) -> str:
@@ -80,23 +101,26 @@ def prepare(page: Path, styles: str, pages: Mapping[str, int]) -> str:
         image.attrs.pop("loading", None)
     for block in article.select("details:not(.run-card):not(.smoke-values)"):
         block["open"] = ""
-    for block in article.select("script, .run-card, .provenance, noscript + *:empty"):
+    for block in article.select("script, .run-card, .provenance"):
         block.decompose()
-    entries = contents_of(article)
-    contents = render("print_contents.html", entries=entries, pages=pages)
-    first = article.find("h1")
-    anchor = first.find_parent("section") if first else article
-    anchor.insert_before(BeautifulSoup(str(contents), "html.parser"))
+    number_exhibits(article)
+    contents = render("print_contents.html", entries=contents_of(article), pages=pages)
+    first = article.find(["h1", "h2"])
+    place = first.find_parent("section") if first else article
+    place.insert_before(BeautifulSoup(str(contents), "html.parser"))
     style = soup.new_tag("style")
     style.string = styles
-    body = soup.body
-    body.clear()
-    body["class"] = ["book-in-print"]
-    body.append(article)
-    soup.head.append(style)
+    soup.body.clear()
+    soup.body["class"] = ["book-in-print"]
+    soup.body.append(article)
     for script in soup.head.find_all("script"):
         if "equations.js" not in (script.get("src") or ""):
             script.decompose()
+    soup.html["data-content_root"] = "../"  # the page lies in the folder of the book's root
+    for tag, name in ((tag, name) for name in ("href", "src") for tag in soup.head.find_all()):
+        if str(tag.get(name, "")).startswith("_static/"):
+            tag[name] = f"../{tag[name]}"
+    soup.head.append(style)
     return str(soup)
 
 
@@ -120,14 +144,13 @@ def print_page(browser: str, page: Path, output: Path) -> None:
         raise ValueError(f"Chromium could not print the book: {last[0]}")
 
 
-def pages_of(printed: Path, anchors: Sequence[str]) -> dict[str, int]:
+def pages_of(printed: Path) -> dict[str, int]:
     """Page, from 1, of every anchor that a link of the printed book leads to."""
     reader = PdfReader(printed)
-    found = {
+    return {
         name.lstrip("/"): reader.get_destination_page_number(place) + 1
         for name, place in reader.named_destinations.items()
     }
-    return {anchor: found[anchor] for anchor in anchors if anchor in found}
 
 
 def write_pdf(book: Path, output: Path) -> Path:
@@ -147,8 +170,7 @@ def write_pdf(book: Path, output: Path) -> Path:
         for _ in range(2):
             target.write_text(prepare(page, styles, pages), encoding="utf-8")
             print_page(browser, target, printed)
-            soup = BeautifulSoup(target.read_text(encoding="utf-8"), "html.parser")
-            pages = pages_of(printed, [entry.anchor for entry in contents_of(soup)])
+            pages = pages_of(printed)
         output.parent.mkdir(parents=True, exist_ok=True)
         shutil.move(printed, output)
     return output
