@@ -7,7 +7,7 @@ DATA ?= synthetic
 SEED ?= 0
 TORCH ?= gpu
 
-.PHONY: help setup book student instructor slides pdf test test-slow test-browser test-slurm gpu-check lint clean distclean
+.PHONY: help setup book student instructor slides pdf test test-slow test-browser test-slurm gpu-check lint model clean distclean
 .DEFAULT_GOAL := help
 
 help:  ## show this list
@@ -60,8 +60,11 @@ lint: setup  ## ruff, check and format
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 
+model: setup  ## train the model that comes with the package again (PHOTOS=DIR: choose its threshold there)
+	@$(BIN)/python -m csbsr.study.shipped $(if $(PHOTOS),--photographs $(PHOTOS))
+
 clean:  ## remove everything that was built, keep .venv and results
-	rm -rf _build runs results/smoke .pytest_cache .ruff_cache
+	rm -rf _build runs results/smoke .pytest_cache .ruff_cache .hypothesis
 
 distclean: clean  ## also remove .venv
 	rm -rf $(VENV)

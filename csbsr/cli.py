@@ -34,7 +34,7 @@ def _common(parser: argparse.ArgumentParser, seeds: bool = False) -> None:
 
 
 PICTURES = ("mask", "overlay", "sr", "prob", "kernel")
-MODEL = "a .safetensors file, the folder of a finished run, or an experiment's id"
+MODEL = "a .safetensors file, a finished run's folder, an experiment's id, or 'shipped'"
 
 
 def _which(parser: argparse.ArgumentParser) -> None:
@@ -196,7 +196,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     segment = commands.add_parser("segment", help="find cracks in photographs of any size")
     segment.add_argument("images", nargs="+", help="files, folders or patterns such as '*.jpg'")
-    segment.add_argument("--weights", required=True, help=MODEL)
+    segment.add_argument("--weights", default="shipped", help=f"{MODEL} (the default)")
     _which(segment)
     segment.add_argument("--output", type=Path, default=Path("segmented"), help="folder")
     segment.add_argument("--threshold", type=float, help="in 0..1 (default: the model's own)")

@@ -272,3 +272,8 @@ def test_the_page_has_every_table_and_every_machine(counted: None, tmp_path: Pat
     for row in values(pages.where_table(tmp_path))["rows"]:
         assert sum(v for v in row[1:] if v is not None) == pytest.approx(100)
     assert image_work(experiment("csbsr-pspnet"), SMOKE, PROTOCOL).gib == 1.0
+
+
+def test_what_learns_nothing_costs_nothing() -> None:
+    for name in ("darkness", "darkness-hr", "otsu"):
+        assert image_work(experiment(name), SMOKE, PROTOCOL) == Work({}, 0.0)

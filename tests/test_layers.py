@@ -40,6 +40,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     (
         "csbsr.study.authors",
         "csbsr.study.robustness",
+        "csbsr.study.shipped",
         "csbsr.study.sweep",
     ),
     ("csbsr.study.audit", "csbsr.study.slurm"),

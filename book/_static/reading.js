@@ -29,7 +29,9 @@
     dialog.showModal();
   });
 
-  const frames = [...article.querySelectorAll(".table-scroll, div.math, .cell_output > .output > table, table.docutils, div.highlight > pre")].map(inside => {
+  const wide = [...article.querySelectorAll(".table-scroll, div.math, div.highlight > pre, table")]
+    .filter(node => node.tagName !== "TABLE" || !node.closest(".table-scroll"));
+  const frames = wide.map(inside => {
     let box = inside;
     if (inside.tagName === "TABLE") {
       box = document.createElement("div");

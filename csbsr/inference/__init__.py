@@ -8,6 +8,7 @@ from csbsr.inference.segmenter import (
     read_photograph,
     segment_photograph,
 )
+from csbsr.inference.shipped import load_shipped
 from csbsr.model_file import LoadedModel, load_model, save_model
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "Segmenter",
     "find_photographs",
     "load_model",
+    "load_shipped",
     "read_photograph",
     "save_model",
     "segment_files",

@@ -8,6 +8,8 @@ import torch
 from torch import nn
 
 from csbsr.data.masks import WHITE_ON_BLACK, MaskRule
+from csbsr.inference.shipped import NAME as SHIPPED_NAME
+from csbsr.inference.shipped import SHIPPED
 from csbsr.low_resolution import LowResolutionImages, evaluate_lr
 from csbsr.model_file import (
     FILE_NAME,
@@ -66,13 +68,17 @@ def _threshold(metrics: Mapping[str, float | None]) -> Threshold:
 
 
 def find_model(name: str, runs: Path, profile: str | None = None, seed: int | None = None) -> Path:
-    """The model file that `name` stands for: a file, a run's folder, or an experiment's id.
+    """The model file that `name` stands for: a file, a run's folder, an experiment's id, "shipped".
 
     Of an experiment, the newest model below `runs` that fits `profile` and `seed`. ValueError
     when there is none, or when models of several profiles, data sets, protocols or seeds fit.
     """
     if Path(name).exists() or "/" in name or name.endswith((SUFFIX, ".pt", ".pth")):
         return Path(name)
+    if name == SHIPPED_NAME:
+        if profile is not None or seed is not None:
+            raise ValueError("--profile and --seed choose among your runs; name an experiment, too")
+        return SHIPPED
     row = experiment(name)
     found: dict[tuple, Path] = {}
     for path in sorted(runs.rglob(FILE_NAME), key=lambda path: path.stat().st_mtime):

@@ -155,6 +155,8 @@ def count(
     """Count one iteration of a step; without a step, one test image through the networks."""
     mode = FakeTensorMode()
     model = _shapes(architecture, mode)
+    if next(model.parameters(), None) is None:  # a threshold reads values, multiplies nothing
+        return Work({}, 0.0)
     if config is None:
         with mode, torch.inference_mode(), FlopCounterMode(display=False) as counter:
             side = TEST_SIZE // (4 if architecture.reads == "lr" else 1)
