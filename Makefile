@@ -64,7 +64,7 @@ model: setup  ## train the model that comes with the package again (PHOTOS=DIR: 
 	@$(BIN)/python -m csbsr.study.shipped $(if $(PHOTOS),--photographs $(PHOTOS))
 
 clean:  ## remove everything that was built, keep .venv and results
-	rm -rf _build runs results/smoke .pytest_cache .ruff_cache
+	rm -rf _build runs results/smoke .pytest_cache .ruff_cache .hypothesis
 
 distclean: clean  ## also remove .venv
 	rm -rf $(VENV)
