@@ -41,6 +41,7 @@ from csbsr.study.trained import find_model, measure
 
 
 def results_folder(arguments: argparse.Namespace) -> Path:
+    """The folder of result files that was named, or that of the checkout."""
     return arguments.results or repository_root() / "results"
 
 
@@ -53,6 +54,7 @@ def existing_results(arguments: argparse.Namespace) -> Path:
 
 
 def request_of(arguments: argparse.Namespace) -> Request:
+    """What the common options ask for."""
     return Request(
         profile=_profile_path(arguments.profile),
         data=arguments.data or default_data(),

@@ -826,6 +826,11 @@ def test_a_stop_is_code_130(place: Path, capfd, monkeypatch) -> None:
         assert capfd.readouterr().err == "csbsr: stopped\n"
 
 
+def heed_interrupts() -> None:
+    """What a shell starts in the background ignores Ctrl-C, and so would this child of it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 @pytest.mark.parametrize("seconds", [0.0, 0.4])
 def test_a_stop_while_the_program_is_still_loading(place: Path, seconds: float) -> None:
     script = "import sys; from csbsr.cli import main; print('here', flush=True); sys.exit(main())"
@@ -835,6 +840,7 @@ def test_a_stop_while_the_program_is_still_loading(place: Path, seconds: float) 
         stderr=subprocess.PIPE,
         text=True,
         env=os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT / 'book'}"},
+        preexec_fn=heed_interrupts,
     )
     assert process.stdout.readline() == "here\n"
     time.sleep(seconds)

@@ -392,7 +392,7 @@ def check(results: Path, *more: str) -> int:
 
 
 def test_good_results_pass_and_an_empty_folder_does(tmp_path: Path, capsys) -> None:
-    assert check(tmp_path / "absent") == 0
+    assert check(tmp_path / "absent") == 2, "a mistyped folder"
     assert check(tmp_path) == 0
     put_result(tmp_path, "hr-pspnet")
     assert check(tmp_path) == 0

@@ -459,8 +459,8 @@ def test_a_run_in_bf16_and_channels_last_gives_its_own_numbers_again(
 ) -> None:
     smoke = load_profile("smoke")
     narrow = replace(smoke, precision="bf16")
-    for module in ("csbsr.study.run", "csbsr.study.trained"):
-        monkeypatch.setattr(f"{module}.load_profile", lambda name: narrow)
+    monkeypatch.setattr("csbsr.study.run.load_profile", lambda name: narrow)
+    monkeypatch.setattr("csbsr.study.trained.profile_of_card", lambda name, card: narrow)
     where = ["--data", "synthetic", "--results", str(tmp_path / "results")]
     assert main(["run", "hr-pspnet", *where]) == 0
     result = result_of(tmp_path, "hr-pspnet")

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from functools import cache
 from statistics import mean
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -23,11 +24,13 @@ from csbsr.metrics import kernel_psnr
 from csbsr.protocol import PRINTED, REPRODUCTION, Protocol
 from csbsr.study.experiments import experiment
 from csbsr.study.profiles import load_profile
-from csbsr.study.results import ResultFile
 from csbsr_book.paper.printed import load_table
 from csbsr_book.site.exhibit import CaptionedFigure
 from csbsr_book.site.table import Column, Number, Table
 from csbsr_book.site.theme import BLUE, GREEN, ORANGE, PURPLE, VERMILION, Pixels, bare
+
+if TYPE_CHECKING:
+    from csbsr.study.results import ResultFile
 
 RANGES: Mapping[str, Protocol] = {
     "variance in [0.2, 4]": PRINTED,
@@ -56,7 +59,7 @@ def skill(psnr: float, constant: float) -> float:
     return 1 - 10 ** ((constant - psnr) / 10)
 
 
-def constant_on(result: ResultFile) -> NDArray[np.float64]:
+def constant_on(result: "ResultFile") -> NDArray[np.float64]:
     """Kernel PSNR in dB of the best constant kernel on the test kernels of a result, (N,)."""
     profile = load_profile(result.content["profile"])
     protocol = profile.protocol(result.content["protocol"])
@@ -73,7 +76,7 @@ SKILL_COLUMNS = (
 )
 
 
-def skill_table(results: Mapping[str, Sequence[ResultFile]], names: Sequence[str]) -> Table:
+def skill_table(results: Mapping[str, Sequence["ResultFile"]], names: Sequence[str]) -> Table:
     """Kernel PSNR of our experiments beside the best constant kernel on their own test kernels."""
     rows = []
     for name in names:

@@ -2,17 +2,20 @@
 
 from collections.abc import Mapping, Sequence
 from statistics import mean, stdev
+from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib import pyplot as plt
 from scipy import stats
 
 from csbsr.study.contrasts import ALPHA
-from csbsr.study.results import ResultFile
 from csbsr_book.site.exhibit import CaptionedFigure
 from csbsr_book.site.theme import BLUE, GREEN, MUTED, ORANGE, VERMILION
 
-Results = Mapping[str, Sequence[ResultFile]]
+if TYPE_CHECKING:
+    from csbsr.study.results import ResultFile
+
+Results = Mapping[str, Sequence["ResultFile"]]
 NORMAL = float(stats.norm.ppf(1 - ALPHA / 2))
 
 
