@@ -51,7 +51,7 @@ test-slow: setup  ## the tests marked slow
 	@$(BIN)/python -m pytest -m slow
 
 test-browser: setup  ## open every page of the rendered book in Chromium (after make book)
-	@$(BIN)/python -m pytest -m browser tests/browser
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m browser -n auto --maxprocesses 4 tests/browser
 
 gpu-check: setup  ## everything that needs a GPU, unattended, into benchmarks/results/check_cuda.json
 	@$(BIN)/python benchmarks/gpu_check.py
