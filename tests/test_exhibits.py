@@ -1,6 +1,7 @@
 """Under every table and figure: its run card and its numbers, in a file or in the link itself."""
 
 import base64
+import io
 import json
 import os
 import re
@@ -11,6 +12,7 @@ import nbformat
 import numpy as np
 import pytest
 from matplotlib import pyplot as plt
+from PIL import Image
 
 from csbsr.study.results import ResultFile
 from csbsr.study.run import pick_device
@@ -277,3 +279,18 @@ def test_the_exhibit_of_an_anchor_has_its_label(label: str) -> None:
 def test_a_chapter_is_named_like_its_notebook(path: Path) -> None:
     source = "\n".join(c.source for c in nbformat.read(path, 4).cells)
     assert re.search(r'Chapter\(\s*"([^"]+)"', source)[1] == path.stem
+
+
+def test_a_heavy_picture_keeps_size_and_look_in_fewer_bytes() -> None:
+    rng = np.random.default_rng(0)
+    wall = rng.normal(0.5, 0.1, (300, 700, 1)).clip(0, 1).repeat(3, 2)
+    wall[:, 340:346] = (1, 0, 0)  # what is rare and telling stays
+    figure = plt.figure(figsize=(7, 3))
+    figure.figimage(wall, origin="upper")
+    lean = display.png(figure, dpi=100)
+    found = np.asarray(Image.open(io.BytesIO(lean)).convert("RGB")) / 255
+    assert found.shape == wall.shape
+    assert np.abs(found - wall).mean() < 0.02
+    assert np.abs(found[:, 341:345] - (1, 0, 0)).max() < 0.02
+    assert len(lean) < 250_000
+    plt.close(figure)
