@@ -26,9 +26,10 @@ def symbols_table() -> Table:
     def row(symbol: Symbol) -> list[Content]:
         where = link_to(symbol.function) if symbol.function else "not computed"
         names = TableCell(tuple(Words(name, "code") for name in symbol.names) or ("–",))
-        return [Words(symbol.tex, "math"), symbol.meaning, symbol.place, names, where]
+        return [symbol.meaning, Words(symbol.tex, "math"), symbol.place, names, where]
 
-    columns = ["Symbol", Column("Meaning", prose=True), "Place", "In the code", "Computed by"]
+    # A formula heads no row: readers of a screen find no text in it.
+    columns = [Column("Meaning", prose=True), "Symbol", "Place", "In the code", "Computed by"]
     return Table("Symbols of the paper.", columns, [row(s) for s in load_notation().symbols])
 
 
@@ -43,7 +44,9 @@ def equations_table() -> Table:
         [Words(name_of(e), link=e.link), TableCell(tuple(map(link_to, e.functions)))]
         for e in load_notation().equations
     ]
-    return Table("Numbered equations and the functions that compute them.", ["", "Functions"], rows)
+    return Table(
+        "Numbered equations and the functions that compute them.", ["Equation", "Functions"], rows
+    )
 
 
 def computed_by(*labels: str) -> Markup:
