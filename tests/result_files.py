@@ -1,5 +1,6 @@
 """Small result files that are valid and fresh, for tests that read results."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -108,3 +109,13 @@ def put_result(
     path = result_path(results, *place, name, content["seed"])
     write_json(path, content)
     return path
+
+
+def numbers(results: Path) -> dict[str, dict]:
+    """What all result files of a folder say, by place, of their run cards the fingerprint alone."""
+    found = {}
+    for path in sorted(results.rglob("*.json")):
+        content = json.loads(path.read_text())
+        card = content.pop("run_card")
+        found[path.relative_to(results).as_posix()] = content | {"key": card["fingerprint"]}
+    return found

@@ -5,6 +5,7 @@ import io
 import os
 import stat
 import tarfile
+import tempfile
 import threading
 import zipfile
 from collections.abc import Callable, Iterator
@@ -247,6 +248,10 @@ def bomb() -> bytes:
     return stream.getvalue()
 
 
+OUTSIDE = Path(tempfile.gettempdir()) / "csbsr-escaped"
+"""An absolute place that no archive may write to."""
+
+
 BAD_ARCHIVES: dict[str, tuple[Callable[[], bytes], str]] = {
     "web page": (lambda: b"<html>quota exceeded</html>", "is a web page"),
     "empty": (lambda: b"", "is neither zip nor tar"),
@@ -261,7 +266,7 @@ BAD_ARCHIVES: dict[str, tuple[Callable[[], bytes], str]] = {
         lambda: zipped({"walls/train/images/../../../../escaped": b"x"}),
         "holds 0 files",
     ),
-    "absolute": (lambda: tarred({"/tmp/csbsr-escaped": b"x"}), "holds 0 files"),
+    "absolute": (lambda: tarred({str(OUTSIDE): b"x"}), "holds 0 files"),
     "link": (with_link, "holds 0 files"),
     "one name twice": (twice, "holds 'train/images/a.jpg' twice"),
     "bomb": (bomb, "absurdly much"),
@@ -277,7 +282,7 @@ def test_bad_archives_are_one_line_and_leave_nothing(tmp_path: Path, case: str) 
         fetch(ENTRY, tmp_path / "deep" / "out", tmp_path / "deep" / "given")
     assert "\n" not in str(error.value)
     assert [p.name for p in tmp_path.rglob("*")] == ["deep", "given"]
-    assert not Path("/tmp/csbsr-escaped").exists()
+    assert not OUTSIDE.exists()
 
 
 def test_fetched_unpacked_and_nothing_else_left(site: Site, tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 Root starts it here, with two nodes on this machine, from Debian's slurm-wlm and munge.
 """
 
-import json
 import os
 import re
 import secrets
@@ -19,6 +18,7 @@ from io import BytesIO, TextIOWrapper
 from pathlib import Path
 
 import pytest
+from result_files import numbers
 
 from csbsr import cli
 
@@ -153,16 +153,6 @@ def to_slurm(*words: str, results: Path, partition: str = "low") -> str:
     return csbsr("sweep", *words, "--launcher", "slurm", *asked, results=results)
 
 
-def numbers(results: Path) -> dict[str, dict]:
-    """What all result files say, run cards apart."""
-    found = {}
-    for path in sorted(results.rglob("*.json")):
-        content = json.loads(path.read_text())
-        card = content.pop("run_card")
-        found[path.name] = content | {"key": card["fingerprint"]}
-    return found
-
-
 def training(results: Path, experiment: str, seed: int) -> int:
     """Process that trains an experiment."""
     for folder in Path("/proc").iterdir():
@@ -265,7 +255,10 @@ def test_two_nodes_train_together(slurm: None, tmp_path: Path) -> None:
     (tmp_path / "script").write_text(script)
     call("sbatch", str(tmp_path / "script"))
     until_all_ended()
-    expected, found = numbers(one), numbers(two)
+    expected, found = (
+        {Path(place).name: said for place, said in numbers(results).items()}
+        for results in (one, two)
+    )
     assert found["darkness-seed0.json"] == expected["darkness-seed0.json"]
     for name, value in expected["hr-pspnet-seed0.json"]["metrics"].items():
         if isinstance(value, float):

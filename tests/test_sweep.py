@@ -1,6 +1,5 @@
 """`csbsr sweep` and `csbsr status`: order, parents, failures, stops, kills, and words for them."""
 
-import json
 import os
 import signal
 import subprocess
@@ -12,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from result_files import result_content
+from result_files import numbers, result_content
 
 from csbsr import cli
 from csbsr.files import is_locked, locked, write_json
@@ -373,16 +372,6 @@ def test_bad_input_is_one_line(
     assert cli.main(["sweep", *words, "--results", str(tmp_path / "results")]) == cli.BAD_INPUT
     assert said in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
-
-
-def numbers(results: Path) -> dict[str, dict]:
-    """What all result files say, run cards apart."""
-    found = {}
-    for path in sorted(results.rglob("*.json")):
-        content = json.loads(path.read_text())
-        card = content.pop("run_card")
-        found[path.name] = content | {"key": card["fingerprint"]}
-    return found
 
 
 def test_killed_worker_and_killed_sweep_leave_the_files_of_one_process(

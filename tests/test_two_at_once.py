@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from result_files import numbers
 
 from csbsr.files import locked, replacing, write_json
 from csbsr.training.checkpoint import newest, sweep
@@ -36,16 +37,6 @@ def finish(process: subprocess.Popen) -> str:
     text = process.communicate(timeout=300)[1]
     assert process.returncode == 0, text
     return text
-
-
-def numbers(results: Path) -> dict[str, dict]:
-    """What all result files say, run cards apart."""
-    found = {}
-    for path in sorted(results.rglob("*.json")):
-        content = json.loads(path.read_text())
-        card = content.pop("run_card")
-        found[path.relative_to(results).as_posix()] = content | {"key": card["fingerprint"]}
-    return found
 
 
 def folders(results: Path) -> dict[str, list[str]]:

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 
 from csbsr import toml
+from csbsr_book.paper.printed import data_file
 
 
 @dataclass(frozen=True)
@@ -50,4 +50,4 @@ class Terms:
 @cache
 def load_terms() -> tuple[Term, ...]:
     """All terms in the order of the file; ValueError names what does not fit."""
-    return toml.read(Terms, files("csbsr_book.paper") / "terms.toml").terms
+    return toml.read(Terms, data_file("terms.toml")).terms
