@@ -16,9 +16,6 @@ from csbsr.data.download import RemoteFile, Say, check_file, download
 from csbsr.files import locked, new_folder
 from csbsr.toml import read
 
-LARGEST_FILE = 1 << 30
-"""No picture of these data sets has a gigabyte: what claims to is no archive of theirs."""
-
 
 @dataclass(frozen=True)
 class Published:

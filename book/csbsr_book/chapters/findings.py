@@ -11,14 +11,13 @@ from statistics import mean
 
 from scipy.special import stdtrit
 
+from csbsr.metrics import Interval
 from csbsr.study.contrasts import (
     ALPHA,
     WORDS,
     Contrast,
-    Judgement,
     Values,
     Word,
-    better,
     contrast,
     pooled_spread,
 )
@@ -26,12 +25,13 @@ from csbsr.study.experiments import experiment
 from csbsr.study.freshness import FoundResults
 from csbsr.study.registered import (
     PrimaryOutcome,
+    Results,
     described,
-    gain,
     primary_outcomes,
     registration,
     values_by_seed,
 )
+from csbsr_book.paper.gaps import contrast_rows
 from csbsr_book.paper.printed import METRICS, Table, experiments_of, load_table, load_tables
 from csbsr_book.site.display import data_words, render
 from csbsr_book.site.exhibit import merged
@@ -62,11 +62,14 @@ class AgainstBaseline:
     found: Contrast
     word: Word
     printed: float | None
+    photos: Interval | None
 
     @property
     def text(self) -> str:
-        """Ours in words, the printed difference beside it."""
+        """Ours in words, beside it the interval over photographs and the printed difference."""
         own = f"{self.title} against {self.baseline}: {described(self.found)}"
+        if self.photos is not None:
+            own += f"; over photographs [{self.photos.low:+.4f}, {self.photos.high:+.4f}]"
         return own if self.printed is None else f"{own}; the paper prints {self.printed:+.3f}"
 
 
@@ -118,7 +121,7 @@ def findings_of(number: str, ours: FoundResults) -> Findings:
         seeds={n: counts.count(n) for n in sorted(set(counts))},
         where=where,
         order=order_of(table, values),
-        contrasts=contrasts_of(table, values),
+        contrasts=contrasts_of(table, ours.fresh),
         failed=[experiment(n).title for n in run if best and _at_the_floor(values, n, best)],
         floor=(experiment(best).title, levels[best]) if best else None,
         primary=[o for o in primary_outcomes(ours.fresh) if _belongs(o, names)],
@@ -156,34 +159,27 @@ def order_of(table: Table, values: Values) -> Order | None:
     return Order(sum(signs), len(signs), first.label, own_first.label)
 
 
-def contrasts_of(table: Table, values: Values) -> list[AgainstBaseline]:
-    """Each row that was run with its baseline on a common seed, judged alone (exploratory)."""
-    pooled = pooled_spread(values)
-    smallest = registration().smallest_effect(METRIC)
-    printed = {row.experiment: row.values.get(METRIC) for row in table.rows}
-    found = []
-    for row in table.rows:
-        baseline = experiment(row.experiment).baseline if row.experiment else None
-        own = baseline and contrast(values, gain(row.experiment, baseline, METRIC), pooled)
-        if not own or row.reference:
-            continue
-        pair = printed.get(row.experiment), printed.get(baseline)
-        gap = None if None in pair else round(pair[0] - pair[1], 9)
-        word = Judgement(better(own, smallest), "").word()
-        found.append(AgainstBaseline(row.label, experiment(baseline).title, own, word, gap))
-    return found
+def contrasts_of(table: Table, results: Results) -> list[AgainstBaseline]:
+    """Each row that was run with its baseline on a common seed (exploratory)."""
+    labels = {row.experiment: row.label for row in table.rows if not row.reference}
+    return [
+        AgainstBaseline(
+            labels[row.experiment],
+            experiment(row.baseline).title,
+            row.contrast,
+            row.verdict.verdict,
+            row.printed,
+            row.photos,
+        )
+        for row in contrast_rows(table.id, results, [METRIC])
+        if row.contrast and row.experiment in labels
+    ]
 
 
 def gaps_of(metric: str) -> list[float]:
     """Size of every printed difference of a row to its own baseline, over Tables II to VI."""
-    found = []
-    for table in load_tables().values():
-        values = {row.experiment: row.values.get(metric) for row in table.rows}
-        for name, value in values.items():
-            other = values.get(experiment(name).baseline or "") if name else None
-            if value is not None and other is not None:
-                found.append(abs(METRICS[metric].gain(value, other)))
-    return found
+    rows = (row for number in load_tables() for row in contrast_rows(number, {}, [metric]))
+    return [abs(row.printed) for row in rows if row.printed is not None]
 
 
 def detectable(sd: float, df: int, seeds: int) -> float:

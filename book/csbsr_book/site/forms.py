@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
 from csbsr_book.site.editions import titles, write_editions
 from csbsr_book.site.pdf import write_pdf
@@ -10,7 +10,6 @@ from csbsr_book.site.plain import PlainMarkdown
 from csbsr_book.site.slides import write_slides
 
 Form = Literal["student", "instructor", "slides", "pdf"]
-FORMS = get_args(Form)
 
 
 def chosen(folder: Path, names: Sequence[str], build: str = "") -> list[Path]:
